@@ -1,0 +1,231 @@
+"""Notice files → notices with their clause tree.
+
+A file is a header of `key: value` lines, a line `---`, and the text verbatim. Labels are as printed, in
+half-width brackets: 导语 · 一 · 三(一) · 三(一)1 · 第八条(二) · 附件1-6.1; `¶n` numbers the paragraphs directly
+under a clause, the first unwritten.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from rapidfuzz import fuzz
+
+from knowledge.model import Clause, KnowledgeError, Notice
+
+_NUMERAL = "[一二三四五六七八九十百]+"
+_CHAPTER = re.compile(rf"第{_NUMERAL}章")
+_ARTICLE = re.compile(rf"第{_NUMERAL}条")
+_SECTION = re.compile(rf"({_NUMERAL})、")
+_ITEM = re.compile(rf"[（(]({_NUMERAL})[)）]")
+_POINT = re.compile(r"(\d{1,2})[.．、](?!\d)")
+_ATTACHMENT = re.compile(r"附件\s*(\d*)\s*[:：]?")
+_ROW = re.compile(r"(\d+)\t([^\t]+)\t(.+)")
+
+_HEADER_KEYS = {
+    "id", "number", "title", "issuer", "issued", "effective", "repealed", "text_status",
+    "aliases",  "section_paragraphs", "url", "supersedes",
+}  # fmt: skip
+
+
+class _Reader:
+    """Walks the lines of a text and keeps the place in the tree."""
+
+    def __init__(self, notice_id: str, section_paragraphs: tuple[str, ...]) -> None:
+        self.notice_id = notice_id
+        self.section_paragraphs = section_paragraphs
+        self.clauses: dict[str, Clause] = {}
+        self.section = "导语"
+        self.item = ""
+        self.row = ""
+        self.attachment = 0
+        self.announced: list[str] = []
+        self.listing = False
+        self.paragraphs: dict[str, int] = {}
+
+    def read(self, lines: list[str]) -> tuple[Clause, ...]:
+        for number, line in enumerate(lines):
+            following = lines[number + 1] if number + 1 < len(lines) else ""
+            self._line(line, following)
+        return tuple(self.clauses.values())
+
+    def _line(self, line: str, following: str) -> None:
+        if self._starts_attachment(line):
+            return
+        if self.attachment:
+            self._attachment_line(line)
+        elif self.listing:
+            self._announce(line)
+        elif match := _ATTACHMENT.match(line):
+            self.listing = True
+            self._announce(line, line[match.end() :])
+        elif match := _CHAPTER.match(line):
+            self._open(match.group(), heading=line)
+        elif match := _ARTICLE.match(line):
+            self._open_text(match.group(), line)
+        elif match := _SECTION.match(line):
+            self._open(match[1], heading=line) if "。" not in line else self._open_text(match[1], line)
+        elif match := _ITEM.match(line):
+            self._item(f"({match[1]})", line, following)
+        elif (match := _POINT.match(line)) and self.section != "导语":
+            self._add(f"{self.section}{self.item}{match[1]}", line)
+        else:
+            if line.startswith(self.section_paragraphs):
+                self.item = ""
+            self._paragraph(self.section + self.item, line)
+
+    def _open(self, section: str, heading: str) -> None:
+        self.section, self.item = section, ""
+        self.clauses[section] = Clause(notice_id=self.notice_id, label=section, heading=heading)
+
+    def _open_text(self, section: str, line: str) -> None:
+        self.section, self.item = section, ""
+        self._paragraph(section, line)
+
+    def _item(self, item: str, line: str, following: str) -> None:
+        self.item = item
+        label = self.section + item
+        is_heading = line.count("。") <= 1 and len(line) <= 40 and not _ITEM.match(following)
+        if is_heading and following and not _SECTION.match(following):
+            self.clauses[label] = Clause(
+                notice_id=self.notice_id, label=label, heading=line, headings=self._above(self.section)
+            )
+        else:
+            self._paragraph(label, line)
+
+    def _paragraph(self, base: str, line: str) -> None:
+        """Add a paragraph directly under `base`; the first one carries the bare label."""
+        count = self.paragraphs.get(base, 0) + 1
+        self.paragraphs[base] = count
+        self._add(base if count == 1 else f"{base}¶{count}", line, base)
+
+    def _add(self, label: str, line: str, base: str = "") -> None:
+        known = self.clauses.get(label)
+        if known is None:
+            above = self._above(base or self.section)
+            self.clauses[label] = Clause(notice_id=self.notice_id, label=label, text=line, headings=above)
+        else:
+            text = f"{known.text}\n{line}" if known.text else line
+            self.clauses[label] = Clause(
+                notice_id=self.notice_id, label=label, heading=known.heading, text=text, headings=known.headings
+            )
+
+    def _above(self, base: str) -> tuple[str, ...]:
+        parts = [self.section] + ([base] if base != self.section else [])
+        found = (self.clauses.get(part) for part in parts)
+        return tuple(clause.heading for clause in found if clause and clause.heading)
+
+    def _announce(self, line: str, title: str | None = None) -> None:
+        """Keep a line of the attachment list as a paragraph, and remember the title it announces."""
+        title = (line if title is None else title).strip()
+        self.announced.append(re.sub(r"^\d+[.．、]\s*", "", title))
+        self._paragraph(self.section + self.item, line)
+
+    def _starts_attachment(self, line: str) -> bool:
+        number = self.attachment + 1
+        explicit = re.fullmatch(r"附件\s*(\d*)", line)
+        if explicit:
+            number = int(explicit[1] or number)
+        elif not (self.listing and number <= len(self.announced)):
+            return False
+        elif fuzz.ratio(line, self.announced[number - 1]) < 85 or line in self._listed():
+            return False
+        self.attachment, self.row, self.listing = number, "", True
+        self.section = f"附件{number}"
+        self._paragraph(self.section, line)
+        return True
+
+    def _listed(self) -> set[str]:
+        return {clause.text for clause in self.clauses.values() if clause.text.startswith("附件")}
+
+    def _attachment_line(self, line: str) -> None:
+        """Read a table cell by cell: row n is 附件k-n, its numbered requirement m is 附件k-n.m."""
+        if row := _ROW.match(line):
+            self.row = f"{self.section}-{row[1]}"
+            self.clauses[self.row] = Clause(notice_id=self.notice_id, label=self.row, text=row[2])
+            line = row[3]
+        point = _POINT.match(line)
+        if self.row and point:
+            label, title = f"{self.row}.{point[1]}", self.clauses[self.row].text
+            above = (self.clauses[self.section].text, title)
+            self.clauses[label] = Clause(notice_id=self.notice_id, label=label, text=line, headings=above)
+        else:
+            self._paragraph(self.section, line)
+
+
+def parse_clauses(
+    notice_id: str, text: str, section_paragraphs: tuple[str, ...] = ()
+) -> tuple[Clause, ...]:
+    """Split a notice's text into labelled clauses, in reading order.
+
+    `section_paragraphs` are openings of paragraphs that return from an item to its section, which a plain
+    text cannot show (the two paragraphs after 三(四) of the 2020 notice belong to 三).
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return _Reader(notice_id, section_paragraphs).read(lines)
+
+
+def _date(value: str, key: str, name: str) -> date | None:
+    if not value:
+        return None
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise KnowledgeError([f"{name}：{key} 的日期“{value}”无法识别，请写成 2020-04-23 这样的形式。"]) from None
+
+
+def _fields(header: str, name: str) -> Iterator[tuple[str, str]]:
+    for line in filter(str.strip, header.splitlines()):
+        key, colon, value = line.partition(":")
+        if not colon or key.strip() not in _HEADER_KEYS:
+            known = "、".join(sorted(_HEADER_KEYS))
+            raise KnowledgeError([f"{name}：文件头“{line}”无法识别，可用的项目有 {known}。"])
+        yield key.strip(), value.strip()
+
+
+def _status(value: str, name: str) -> Literal["official", "unverified"]:
+    if value == "official" or value == "unverified":
+        return value
+    raise KnowledgeError([f"{name}：text_status 只能写 official 或 unverified，现为“{value}”。"])
+
+
+def parse_notice(content: str, name: str) -> Notice:
+    """Read one notice file; `name` is used in messages. Raises KnowledgeError with the remedy."""
+    header, line, text = content.partition("\n---\n")
+    if not line:
+        raise KnowledgeError([f"{name}：缺少文件头与正文之间的分隔行“---”。"])
+    fields = dict(_fields(header, name))
+    absent = [key for key in ("id", "title", "issuer", "text_status") if not fields.get(key)]
+    if absent:
+        raise KnowledgeError([f"{name}：文件头缺少 {'、'.join(absent)}。"])
+    returning = tuple(filter(None, (part.strip() for part in fields.get("section_paragraphs", "").split("|"))))
+    return Notice(
+        id=fields["id"],
+        number=fields.get("number") or None,
+        title=fields["title"],
+        issuer=fields["issuer"],
+        issued_on=_date(fields.get("issued", ""), "issued", name),
+        effective_on=_date(fields.get("effective", ""), "effective", name),
+        repealed_on=_date(fields.get("repealed", ""), "repealed", name),
+        text_status=_status(fields["text_status"], name),
+        aliases=tuple(filter(None, (part.strip() for part in fields.get("aliases", "").split("|")))),
+        clauses=parse_clauses(fields["id"], text, returning),
+    )
+
+
+def load_notices(folder: Path) -> list[Notice]:
+    """Read every notice of a folder; all problems of all files are raised together."""
+    notices: list[Notice] = []
+    problems: list[str] = []
+    for path in sorted(folder.glob("*.txt")):
+        try:
+            notices.append(parse_notice(path.read_text(encoding="utf-8"), path.name))
+        except KnowledgeError as error:
+            problems += error.problems
+        except UnicodeDecodeError:
+            problems.append(f"{path.name}：不是 UTF-8 编码，请另存为 UTF-8。")
+    if problems:
+        raise KnowledgeError(problems)
+    return notices
