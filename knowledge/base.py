@@ -1,0 +1,162 @@
+"""The knowledge base: everything read from files, checked, indexed, and identified by an edition."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from knowledge.expense import Expense, load_expenses
+from knowledge.facts import read_facts
+from knowledge.files import Problems, load_entries
+from knowledge.matching import Matcher
+from knowledge.model import Citation, Cite, Clause, Entry, KnowledgeError, Notice
+from knowledge.notices import load_notices
+from knowledge.question import Question, is_denied, is_yes_no, modal, slots
+from knowledge.rules import Rule, load_rules
+from knowledge.search import Bm25
+from knowledge.text import normalise
+from knowledge.wording import Repairer, Wording, load_wording
+
+DATA = Path(__file__).parent / "data"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnowledgeBase:
+    """One edition of the knowledge, immutable. `digest` is the hash of its files, `number` counts publications."""
+
+    notices: tuple[Notice, ...]
+    entries: tuple[Entry, ...]
+    expenses: tuple[Expense, ...]
+    rules: dict[str, Rule]
+    wording: Wording
+    digest: str
+    number: int = 1
+    clauses: dict[tuple[str, str], Clause] = field(default_factory=dict)
+
+    @property
+    def edition(self) -> str:
+        return f"{self.number}-{self.digest[:8]}"
+
+    @cached_property
+    def matcher(self) -> Matcher:
+        return Matcher(self.entries, self.wording)
+
+    @cached_property
+    def by_id(self) -> dict[str, Entry]:
+        return {entry.id: entry for entry in self.entries}
+
+    @cached_property
+    def clause_list(self) -> list[Clause]:
+        return [clause for notice in self.notices for clause in notice.clauses if clause.text]
+
+    @cached_property
+    def clause_index(self) -> Bm25:
+        texts = (" ".join((*clause.headings, clause.heading, clause.text)) for clause in self.clause_list)
+        return Bm25(normalise(text) for text in texts)
+
+    @cached_property
+    def repairer(self) -> Repairer:
+        """Known words for homophone repair: official and everyday words, expense names, entry titles."""
+        words = {*self.wording.official, *self.wording.official.values()}
+        words |= {name for row in self.expenses for name in row.names}
+        words |= {piece for entry in self.entries for piece in re.split(r"[与和的、—\d%]", entry.title)}
+        texts = [clause.full for clause in self.clause_list]
+        texts += [normalise(form.text) for entry in self.entries for form in entry.forms]
+        return Repairer(words, "\n".join((*texts, *sorted(words))))
+
+    def notice(self, notice_id: str) -> Notice | None:
+        return next((notice for notice in self.notices if notice.id == notice_id), None)
+
+    def citation(self, cite: Cite) -> Citation:
+        """Resolve a checked citation."""
+        notice = self.notice(cite.notice)
+        assert notice is not None  # checked when the base was loaded
+        return Citation(
+            notice_id=notice.id,
+            number=notice.number,
+            title=notice.title,
+            clause=cite.clause,
+            quote=cite.quote,
+            text_status=notice.text_status,
+            validity="已废止" if notice.repealed_on else "在用",
+        )
+
+    def understand(self, text: str, year: int) -> Question:
+        """Read a question: spelling, official words, polarity, asked slots, facts."""
+        plain = normalise(text)
+        fixed = self.repairer.repair(self.wording.confusing.sub(lambda m: self.wording.confusions[m.group()], plain))
+        return Question(
+            raw=text,
+            text=plain,
+            official=self.wording.rewrite(plain),
+            repaired=self.wording.rewrite(fixed),
+            yes_no=is_yes_no(plain),
+            denied=is_denied(plain),
+            modal=modal(plain),
+            slots=slots(fixed),
+            facts=read_facts(fixed, year=year),
+        )
+
+
+def _cites(entries: Iterable[Entry], expenses: Iterable[Expense], rules: Iterable[Rule]) -> list[tuple[str, Cite]]:
+    found = [(entry.id, cite) for entry in entries for cite in (*entry.cites, *filter(None, (entry.onward,)))]
+    found += [(row.id, cite) for row in expenses for cite in row.cites]
+    return found + [(f"{rule.id}“{case.name}”", cite) for rule in rules for case in rule.cases for cite in case.cites]
+
+
+def _check_quotes(base: KnowledgeBase, problems: Problems) -> None:
+    for name, cite in _cites(base.entries, base.expenses, base.rules.values()):
+        clause = base.clauses.get((cite.notice, cite.clause))
+        if clause is None:
+            problems.add(cite.notice, name, f"没有条款“{cite.clause}”，请核对条款号。")
+        elif cite.quote not in clause.full:
+            problems.add(cite.notice, name, f"引文不是{cite.clause}的原文：“{cite.quote[:30]}…”，请逐字照录。")
+
+
+def _check_entries(base: KnowledgeBase, problems: Problems) -> None:
+    ids: set[str] = set()
+    asked: dict[str, str] = {}
+    for entry in base.entries:
+        if entry.id in ids:
+            problems.add("entries", entry.id, "id 重复，请改名。")
+        ids.add(entry.id)
+        if entry.rule and entry.rule not in base.rules:
+            problems.add("entries", entry.id, f"没有判定规则“{entry.rule}”。")
+        for form in entry.forms:
+            other = asked.setdefault(normalise(form.text), entry.id)
+            if other != entry.id:
+                problems.add("entries", entry.id, f"问法“{form.text}”也在 {other}，请只留一处。")
+
+
+def _digest(folder: Path) -> str:
+    seal = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            seal.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return seal.hexdigest()
+
+
+def load(folder: Path = DATA) -> KnowledgeBase:
+    """Read and check a folder of knowledge files. Raises KnowledgeError with every problem at once."""
+    problems = Problems()
+    try:
+        notices = load_notices(folder / "notices")
+    except KnowledgeError as error:
+        problems.lines += error.problems
+        notices = []
+    entries = load_entries(folder / "entries", problems) + load_entries(folder / "unanswered", problems)
+    base = KnowledgeBase(
+        notices=tuple(notices),
+        entries=tuple(entries),
+        expenses=tuple(load_expenses(folder / "rules" / "expense.yaml", problems)),
+        rules={rule.id: rule for rule in load_rules(folder / "rules" / "policy.yaml", problems)},
+        wording=load_wording(folder / "synonyms.yaml", problems),
+        digest=_digest(folder),
+        clauses={(clause.notice_id, clause.label): clause for notice in notices for clause in notice.clauses},
+    )
+    _check_quotes(base, problems)
+    _check_entries(base, problems)
+    problems.stop_if_any()
+    return base

@@ -1,0 +1,79 @@
+"""The expense judge: may the programme's central funds pay for this?
+
+Four outcomes: 禁止 (an item of the negative list), 支持 (a supported direction), 两边都沾 (both quotes, the province
+decides), and 未写 for an item nobody listed; the negative list ends in 等, so absence from it is no permission.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from knowledge.files import Problems, items, read_cites, strings
+from knowledge.model import Cite
+from knowledge.text import normalise
+
+FORBIDDEN, SUPPORTED, BOTH = "禁止", "支持", "两边都沾"
+
+_FUND = re.compile(
+    r"资金|经费|专项|项目款|这笔?钱|的钱|财政|款子|项目里|账上|钱(?:能|可)|(?:能|可以)用|掏钱|从这里|里列|里出|里走|里支"
+)
+_SPEND = re.compile(
+    r"花|列支|报销|报账|开支|支付|支出|走账|入账|列入|能列|可列|列不列|能报|可以报|报不报|报得了|买|购置?|采购|租|修|盖|建|装修?|充值|投入|出钱|发放?|付"
+    r"|补贴?|补助|支持|覆盖|提取?|请|雇|聘|招|吃饭|做|搞|弄|用"
+)
+_FRAME = re.compile(r"能不能|可不可以|能|可以|可否|行不行|行吗|行不|允许|算不算|属不属于|支持|合规|够得着|给补|补不补|列不列|报不报|吗|不$|么$|呢")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expense:
+    """A row of the judge's list: everyday names of an expense and its outcome."""
+
+    id: str
+    outcome: str
+    title: str
+    names: tuple[str, ...]
+    statement: str
+    cites: tuple[Cite, ...]
+
+
+def is_about_spending(text: str) -> bool:
+    """True when a question asks whether the funds may pay for something."""
+    return bool(_FRAME.search(text)) and bool(_FUND.search(text)) and bool(_SPEND.search(text))
+
+
+def load_expenses(path: Path, problems: Problems) -> list[Expense]:
+    """Read the judge's list; a name in two rows is a problem."""
+    rows: list[Expense] = []
+    seen: dict[str, str] = {}
+    for item in items(path, problems) if path.exists() else ():
+        name = item["id"]
+        if item.get("outcome") not in (FORBIDDEN, SUPPORTED, BOTH):
+            problems.add(path.name, name, f"outcome 只能是 {FORBIDDEN}、{SUPPORTED}、{BOTH}。")
+            continue
+        names = tuple(map(normalise, strings(item.get("items"), path.name, name, problems)))
+        for one in names:
+            if seen.setdefault(one, name) != name:
+                problems.add(path.name, name, f"“{one}”已列在 {seen[one]}，请只留一处。")
+        cites = read_cites(item.get("cite"), path.name, name, problems)
+        if item["outcome"] == BOTH and len(cites) < 2:
+            problems.add(path.name, name, "两边都沾的须给出两处原文。")
+        rows.append(
+            Expense(
+                id=name,
+                outcome=item["outcome"],
+                title=item.get("title", ""),
+                names=names,
+                statement=item.get("statement", ""),
+                cites=cites,
+            )
+        )
+    return rows
+
+
+def find_expense(rows: list[Expense], text: str) -> tuple[Expense, str] | None:
+    """The row whose name occurs in the text, longest name first, with that name."""
+    hits = [(len(name), text.rfind(name), row, name) for row in rows for name in row.names if name in text]
+    if not hits:
+        return None
+    _, _, row, name = max(hits, key=lambda hit: hit[:2])
+    return row, name

@@ -1,0 +1,213 @@
+"""Facts about the asker's county: their kinds, how they are written, and reading them out of a question."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from knowledge.model import Fact, Facts
+from knowledge.text import normalise
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactKind:
+    """One fact that rules use: how it is asked, and its type (year, rate, bool, count, days, date)."""
+
+    key: str
+    type: str
+    label: str
+    ask: str
+    options: tuple[str, ...] = ()
+
+
+KINDS: dict[str, FactKind] = {
+    kind.key: kind
+    for kind in (
+        FactKind(key="batch_year", type="year", label="示范年度", ask="贵县是哪一年度的示范县？",
+                 options=("2014年度", "2015年度", "2016年度", "2017年度", "2018年度", "2019年度", "2020年度")),
+        FactKind(key="evaluation_year", type="year", label="绩效评价结束年份", ask="贵县绩效评价是哪一年结束的？",
+                 options=("2019年", "2020年", "2021年")),
+        FactKind(key="evaluated", type="bool", label="是否已开展绩效评价", ask="贵县是否已开展绩效评价？", options=("是", "否")),
+        FactKind(key="poverty_county", type="bool", label="是否贫困县", ask="贵县是否为贫困县？", options=("是", "否")),
+        FactKind(key="disbursement_rate", type="rate", label="资金拨付率", ask="贵县资金拨付率是多少？（如 88%）"),
+        FactKind(key="use_rate", type="rate", label="中央财政资金使用率", ask="贵县中央财政资金使用率是多少？（如 88%）"),
+        FactKind(key="projects_complete", type="bool", label="全部项目是否基本完工并投入使用",
+                 ask="全部项目是否已基本完工并投入使用？", options=("是", "否")),
+        FactKind(key="acceptance_done", type="bool", label="项目验收是否基本完成", ask="项目验收是否已基本完成？", options=("是", "否")),
+        FactKind(key="pre_allocated", type="count", label="预下达示范县数量", ask="本省预下达了几个示范县名额？"),
+        FactKind(key="applied", type="count", label="申报县数量", ask="本省申报几个县？"),
+        FactKind(key="poverty_applied", type="count", label="申报的贫困县数量", ask="其中申报的贫困县有几个？"),
+        FactKind(key="delivery_days", type="days", label="县到村配送天数", ask="县到村配送需要几天？"),
+        FactKind(key="fund_year", type="year", label="资金下达年份", ask="这笔资金是哪一年下达的？"),
+        FactKind(key="submitted_on", type="date", label="报送日期", ask="材料是哪天报送的？（如 5月30日）"),
+    )
+}  # fmt: skip
+
+_YES = {"yes", "true", "是", "有", "对", "已开展", "已完成", "是的", "1"}
+_NO = {"no", "false", "否", "没有", "不是", "未开展", "未完成", "没", "0"}
+
+
+def _year(text: str) -> int:
+    match = re.search(r"(20\d\d)", normalise(text + ("年" if re.fullmatch(r"\d{2}", text) else "")))
+    if not match:
+        raise ValueError
+    return int(match[1])
+
+
+def _rate(text: str) -> float:
+    match = re.search(r"(\d+(?:\.\d+)?)(%?)", normalise(text))
+    if not match:
+        raise ValueError
+    value = float(match[1])
+    share = value / 100 if match[2] or value > 1 else value
+    if share > 1:
+        raise ValueError
+    return round(share, 6)
+
+
+def _bool(text: str) -> bool:
+    word = text.strip().lower()
+    if word in _YES:
+        return True
+    if word in _NO:
+        return False
+    raise ValueError
+
+
+def _count(text: str) -> int:
+    match = re.search(r"\d+", normalise(text if re.search(r"\d", text) else text + "个"))
+    if not match:
+        raise ValueError
+    return int(match[0])
+
+
+def _date(text: str, year: int) -> date:
+    text = normalise(text)
+    if match := re.search(r"(20\d\d)-(\d{1,2})-(\d{1,2})", text):
+        return date(int(match[1]), int(match[2]), int(match[3]))
+    match = re.search(r"(?:(20\d\d)年)?(\d{1,2})月(\d{1,2})", text)
+    if not match:
+        raise ValueError
+    return date(int(match[1] or year), int(match[2]), int(match[3]))
+
+
+def parse_fact(key: str, text: str, *, year: int = 2020) -> Fact:
+    """Convert what was typed for one fact. `year` completes a date without one. Raises ValueError."""
+    parsers: dict[str, Callable[[str], Fact]] = {
+        "year": _year, "rate": _rate, "bool": _bool, "count": _count, "days": _count,
+        "date": lambda typed: _date(typed, year),
+    }  # fmt: skip
+    return parsers[KINDS[key].type](text)
+
+
+def show_fact(key: str, value: Fact) -> str:
+    """Write a fact as a Chinese reader expects it: 85%, 2016年度, 5月30日, 是."""
+    if isinstance(value, bool):
+        return "是" if value else "否"
+    if isinstance(value, date):
+        return f"{value.year}年{value.month}月{value.day}日"
+    if isinstance(value, float):
+        return f"{value * 100:.10g}%"
+    return f"{value}年" if KINDS[key].type == "year" else str(value)
+
+
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
+_BARE_RATE = re.compile(r"率(?:现在|目前)?(?:才|只有|是|到|刚到|为|达到|有|就|已经)*(\d{1,3}(?:\.\d+)?)(?![\d.%年个万月])")
+_USE = re.compile(r"使用率?|用了|花了|花到|花掉|用到|用掉|使用|支出率")
+_PAYOUT = re.compile(r"拨付|支付|拨了|拨到|付了|打出去|再申报|二次申报|再报")
+_BATCH = re.compile(r"(20[0-3]\d)年(?!\d*月|底|初|[^，。]{0,6}下达|[^，。]{0,8}评价(?:结束|完成|做完))")
+_NO_COMPLETE = re.compile(r"没(?:有)?(?:完工|投用|投入使用|建完|建成|弄完|干完)|未(?:完工|投入使用|建成)|在建|还在(?:建|施工)|完工一半|(?:一半|部分)[^，。]{0,4}(?:没|未)")
+_COMPLETE = re.compile(r"(?:都|全部?|均|基本)(?:已经|已|基本)*(?:完工|投用|投入使用|建好|建成|建完|做完)")
+_NO_ACCEPTANCE = re.compile(r"(?:没|未|还没有?|没有)(?:做|搞|通过|完成)?验收|验收(?:还|都)?(?:没|未)(?:做|完|过|弄|搞)?")
+_ACCEPTANCE = re.compile(r"验收(?:也|都|已经|已|基本|全部)*(?:弄|搞|做)?(?:完成|通过|完了?|过了|好了)")
+_NOT_EVALUATED = re.compile(r"(?:没|未|还没有?)(?:做|搞|开展|进行)?过?(?:绩效)?评价")
+_EVALUATED = re.compile(r"(?:已经?|都)(?:做|搞|开展|完成)?过?了?(?:绩效)?评价|(?:绩效)?评价(?:已经?|都)?(?:做|搞)过?了|评价过了")
+_QUOTA = re.compile(r"(\d+)个?(?:县|示范县)?的?(?:名额|指标|计划)|(?:给|分|下达|预下达)(?:了|到|给)?(?:我们|咱们?|我)?省?(?:里)?(?:示范县)?(\d+)个")
+_APPLIED = re.compile(r"(?<!申请)(?:申报|上报|报|推荐)(?:了|上去|到)?(\d+)个(?!名额|指标)")
+_POOR_APPLIED = re.compile(r"(?:贫困县|穷县)(?:只|才|有|报了?|占)*(\d+)个|(\d+)个(?:是)?(?:贫困县|穷县)")
+_DAYS = re.compile(r"(\d+)天")
+_MONTH_DAY = re.compile(r"(?:(20\d\d)年)?(\d{1,2})月(?:(\d{1,2})[日号]?|(初|上旬|底|末))")
+
+
+def _rates(text: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for match in [*_PERCENT.finditer(text), *_BARE_RATE.finditer(text)]:
+        before = text[max(0, match.start() - 14) : match.end()]
+        value = float(match[1])
+        if value > 100:
+            continue
+        last_use = max((m.start() for m in _USE.finditer(before)), default=-1)
+        last_payout = max((m.start() for m in _PAYOUT.finditer(before)), default=-1)
+        if last_use == last_payout == -1:
+            key = "rate"
+        else:
+            key = "use_rate" if last_use > last_payout else "disbursement_rate"
+        found.setdefault(key, round(value / 100, 6))
+    return found
+
+
+def _truths(text: str) -> dict[str, bool]:
+    found: dict[str, bool] = {}
+    for key, no, yes in (
+        ("projects_complete", _NO_COMPLETE, _COMPLETE),
+        ("acceptance_done", _NO_ACCEPTANCE, _ACCEPTANCE),
+        ("evaluated", _NOT_EVALUATED, _EVALUATED),
+    ):
+        if no.search(text):
+            found[key] = False
+        elif yes.search(text):
+            found[key] = True
+    if re.search(r"非贫困县|不是贫困县", text):
+        found["poverty_county"] = False
+    elif re.search(r"(?:我们?|咱们?|本)县?是(?:个)?(?:国家级)?贫困县|国贫县", text):
+        found["poverty_county"] = True
+    return found
+
+
+def _submitted(text: str, year: int) -> date | None:
+    match = _MONTH_DAY.search(text)
+    if not match:
+        return None
+    day = {"初": 1, "上旬": 1, "底": 28, "末": 28}.get(match[4] or "", 0) or int(match[3])
+    try:
+        return date(int(match[1] or year), int(match[2]), day)
+    except ValueError:
+        return None
+
+
+def read_facts(text: str, *, year: int) -> dict[str, Fact]:
+    """Read the county's facts out of a normalised question.
+
+    A rate without a telling word comes back as `rate`; the rule that uses it decides which one it is.
+    """
+    found: dict[str, Fact] = {**_rates(text), **_truths(text)}
+    years = [int(match[1]) for match in _BATCH.finditer(text)]
+    if years:
+        found["batch_year"] = years[0]
+    for key, pattern in (
+        ("pre_allocated", _QUOTA), ("poverty_applied", _POOR_APPLIED),
+        ("applied", _APPLIED), ("delivery_days", _DAYS),
+    ):  # fmt: skip
+        if match := pattern.search(text):
+            found[key] = int(next(filter(None, match.groups())))
+    if match := re.search(r"(20\d\d)年[^，。]{0,6}(?:下达|下来|拨下|的(?:指标|钱|资金))", text):
+        found["fund_year"] = int(match[1])
+    if match := re.search(r"(20\d\d)年[^，。]{0,8}评价(?:结束|完成|做完)|评价[^，。]{0,4}(20\d\d)年(?:结束|完成|做完)", text):
+        found["evaluation_year"] = int(match[1] or match[2])
+    if on := _submitted(text, year):
+        found["submitted_on"] = on
+    return found
+
+
+def known_for(keys: Iterable[str], said: Facts, remembered: Facts) -> dict[str, Fact]:
+    """The facts a rule can use: what the question says comes before what was said earlier.
+
+    A bare rate in the question goes to the rule's own rate.
+    """
+    keys = tuple(keys)
+    known = {key: remembered[key] for key in keys if key in remembered}
+    known |= {key: said[key] for key in keys if key in said}
+    rates = [key for key in keys if KINDS[key].type == "rate"]
+    if "rate" in said and len(rates) == 1 and rates[0] not in said:
+        known[rates[0]] = said["rate"]
+    return known

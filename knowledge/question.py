@@ -1,0 +1,122 @@
+"""What a question asks: yes or no, which way round, with which word, for which slot.
+
+Everything here reads the normalised text before it is rewritten into official words.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from knowledge.model import Fact
+
+# Slots whose value is a number or a name that either stands in a clause or does not. Order matters: first hit wins
+# for overlapping words (多少钱 before 多少).
+SLOT_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (slot, re.compile(pattern))
+    for slot, pattern in (
+        ("money", r"多少钱|多少(?:万|元|块|资金|经费|补贴|补助|奖励)|几(?:万|毛|块|千|百|十)(?!个|人|家|名)|几个(?:亿|钱|点的钱)|补(?:贴|助)?(?:多少|几(?!种|个方))"
+                  r"|(?:给|拿|分|奖|罚|花|领|收|付|报|投|贵|便宜)(?:到|了|个|款)?多少(?!%|天|个(?!钱)|家|人|年|次|名|县)|什么价|价格是|(?:补贴|补助|收费|奖补|费用|课酬|工资|运费|罚款)(?:的)?(?:标准|金额|额度|上限)(?:是)?(?:多少|什么|怎么定|几)?|每(?:单|件|斤|公里|人|个|站|村|县)(?:能)?补"),
+        ("ratio", r"百分之(?:几|多少)|几成|几分之几|多少个?百分点|(?:比例|占比|率|比重)(?:是|要|得|应|须|到|达到|不低于|最低)*(?:多少|几|多高|什么水平)|多大比例|多少比例|占(?:到|了|比)?多少|几个点"),
+        ("duration", r"几天|多少天|多久|多长时间|几年|多少年|几个月|几个工作日|多少个?工作日|多少小时|几小时|几分钟|多少学时|几周"),
+        ("date", r"什么时候|啥时候?|几时|何时|几号|哪天|哪(?:一)?年|几月|什么时间|多会儿?|期限|时限|截止|截至|最晚|最迟|何日|哪个月|日期"),
+        ("count", r"多少(?:个|家|人|名|次|人次|台|辆|平|份|字|页|处|项|条|户|村|站|分|县|套|门|科|种|章)|几(?:个|家|人|名|次|台|辆|平|份|字|页|处|户|村|站|分|县|套|门|章|期|轮|批)|面积(?:要)?多大|多大面积|多少平|数量(?:是|要)?多少|人数"),
+        ("phone", r"电话|传真|微信(?!群|公众|小程序|视频|里|上|支付)|号码|联系方式|邮箱|热线"),
+        ("who", r"谁|哪个(?:部门|单位|司|处|科|局|机构|级别)|哪(?:一)?级|哪些部门|哪几个部门|什么人|哪家|归哪|找哪|向哪个"),
+        ("document", r"哪个(?:文件|文|办法|通知|规定)|什么(?:文件|依据)|依据(?:是|的)?|文号|哪份文件|哪一条"),
+    )
+)  # fmt: skip
+HARD_SLOTS = frozenset({"money", "ratio", "duration", "date", "count", "phone"})
+
+_A_NOT_A = re.compile(
+    r"(能不能够?|可不可以|可以不可以|是不是|会不会|要不要|行不行|用不用|有没有|有无|算不算|该不该|对不对|需不需要|许不许"
+    r"|够不够|得不得|好不好|成不成|让不让|准不准|允不允许|支不支持|合不合规|必不必须|是否|能否|可否|应否"
+    r"|(?<![一-龥])?([一-龥])不\2[一-龥]?|([一-龥])没\3)"
+)
+_TAIL = re.compile(
+    r"(?:吗|嘛|么(?<!什么)(?<!怎么)(?<!多么)|吧|不|没|没有|不行|不能|行不|可以不|对吧|是吧|是吗|对吗|不对|不成)[？?。！!~，\s]*$"
+)
+_WH = re.compile(r"什么|哪|谁|几(?![乎率])|多少|怎么|如何|为什么|为啥|啥|咋|多久|多大|多高|多长")
+_ELLIPTIC = re.compile(r"^(?:可以|能|行|算|要|得|必须|一定|允许).{2,}|(?:可以|就行了?|就可以了?|也行|也可以|没问题|得行|要得|合规|够了|算数|达标|算|超)[？?]?$")
+_DENIAL = re.compile(r"不能|不可以|不得|不准|不许|不让|不允许|禁止|不支持|不用|不需要|不必|不要(?!求)|不会|不算|不给|不行|不属于|无需|没必要|没有要求|不该|不应|不再")
+_CONFIRM = re.compile(r"(?:是吗|吧|对吧|对吗|是吧|是不是|对不对|没错吧|是这样吗|了吗|吗)[？?。！!\s]*$|是不是|^是否")
+
+_MODALS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (modal, re.compile(pattern))
+    for modal, pattern in (
+        ("support", r"支不支持|支持吗|支持不|支持(?:的)?吧|鼓励吗|鼓励不|是否支持|是否鼓励"),
+        ("must", r"要不要|需不需要|用不用|得不得|该不该|必须|一定要|非要|非得|需要|(?<!只|主|重|还)要.{0,14}(?:吗|不|么|吧)[？?]?$|得.{1,10}(?:吗|不)[？?]?$|应该"),
+        ("may", r"能|可以|可否|行不行|行吗|行不|许|允许|让|准|成吗|行吧"),
+        ("will", r"会不会|会.{0,14}(?:吗|不|么|吧)[？?]?$"),
+        ("has", r"有没有|有无|有.{0,14}(?:吗|不|么|没|吧)[？?]?$"),
+    )
+)  # fmt: skip
+
+_GREETING = re.compile(r"^(?:你好|您好|hello|hi|在吗|在不在|有人吗|早上好|下午好|上午好|晚上好|喂)[呀啊吗么？?!！。，~\s]*$")
+_THANKS = re.compile(r"^(?:好的?|行|嗯+|哦+|ok|明白了?|知道了|收到|清楚了)?[，,。\s]*(?:谢谢|多谢|感谢|辛苦|谢了)[^？?]{0,8}$|^(?:好的?|明白了?|知道了|收到|ok|嗯+|清楚了)[！!。~\s]*$")
+_ABUSE = re.compile(r"傻[逼叉瓜子]|[草操艹]你|他妈|妈的|去死|滚(?:蛋|开)?$|垃圾|废物|白痴|智障|混蛋|王八")
+_FOLLOW = re.compile(r"^(?:那么?|要是|如果是|换成|还有|另外|再|然后|其他的?|依据|为什么|为啥)|呢[？?]?$|的话[？?]?$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A question understood. `text` is normalised, `official` rewritten, `repaired` the same after homophone repair."""
+
+    raw: str
+    text: str
+    official: str
+    repaired: str
+    yes_no: bool
+    denied: bool
+    modal: str
+    slots: frozenset[str]
+    facts: dict[str, Fact] = field(default_factory=dict)
+
+    @property
+    def wordless(self) -> bool:
+        """Nothing in it can be looked up: punctuation, emoji, a lone character."""
+        return len(re.findall(r"[\u3400-\u9fffa-z0-9]", self.text)) < 2
+
+
+def slots(text: str) -> frozenset[str]:
+    """Which values a question asks for."""
+    found: set[str] = set()
+    rest = text
+    for slot, pattern in SLOT_PATTERNS:
+        if pattern.search(rest):
+            found.add(slot)
+            rest = pattern.sub("＿", rest)
+    return frozenset(found)
+
+
+def is_yes_no(text: str) -> bool:
+    """True for a question that wants yes or no: 能不能…, …吗, …吧, 可以…."""
+    if _A_NOT_A.search(text):
+        return True
+    if _TAIL.search(text):
+        return not _WH.search(text)
+    return bool(_ELLIPTIC.search(text)) and not _WH.search(text)
+
+
+def is_denied(text: str) -> bool:
+    """True when the question supposes the opposite: 不能买流量是吗, 是不是就不用报了."""
+    without = _A_NOT_A.sub("＿", text)
+    return bool(_DENIAL.search(without)) and bool(_CONFIRM.search(text))
+
+
+def modal(text: str) -> str:
+    """The word a yes/no answer opens with: may, must, will, has, support or is."""
+    return next((name for name, pattern in _MODALS if pattern.search(text)), "is")
+
+
+def small_talk(text: str) -> str | None:
+    """greeting, thanks or abuse; None for anything else."""
+    text = text.strip().lower()
+    if _GREETING.search(text):
+        return "greeting"
+    if _THANKS.search(text):
+        return "thanks"
+    return "abuse" if _ABUSE.search(text) else None
+
+
+def leans_on_before(text: str, has_topic: bool) -> bool:
+    """True when a question cannot stand alone: 那18年的呢, or short and without a word of the field."""
+    return bool(_FOLLOW.search(text)) or (len(text) <= 8 and not has_topic)
