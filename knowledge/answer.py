@@ -4,12 +4,13 @@ Nothing here writes a conclusion: statements come from curated files, numbers fr
 from clauses.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
 from knowledge.base import KnowledgeBase
-from knowledge.expense import BOTH, FORBIDDEN, Expense, find_expense, is_about_spending
+from knowledge.expense import BOTH, FORBIDDEN, Expense, asks_to_do, find_expense, is_about_spending
 from knowledge.facts import KINDS, known_for
 from knowledge.matching import Match, gives
 from knowledge.model import (
@@ -31,12 +32,12 @@ from knowledge.question import HARD_SLOTS, Question, leans_on_before, small_talk
 from knowledge.rules import Case, Rule
 from knowledge.search import best
 
-# Calibrated on the development questions and frozen; see benchmarks/README.md.
-ANSWER_FROM = 0.24
-ABSENT_FROM = 0.20
-SURE = 0.72
-STANCE_FROM = 0.35
-STATED_CASES = 3
+RULE_BONUS = 0.10  # for an entry whose rule can use a number that the question states
+CLAUSE_BONUS = 0.15  # for a follow-up that stays within the clause of the answer before
+ABSENT_MARGIN = 0.03  # a refusal must be this much nearer than an answer
+NEIGHBOUR = 0.15  # how far behind an entry may be that holds the value asked for
+STATED_CASES = 3  # up to so many possible cases are all stated
+SHORT_CLAUSE, LONG_CLAUSE = 120, 320  # characters; up to here a clause is quoted whole, always or when less sure
 
 SLOT_NAMES = {
     "money": "金额", "ratio": "比例", "count": "数量", "date": "时间", "duration": "期限", "phone": "联系方式",
@@ -52,6 +53,7 @@ class Before:
 
     question: str
     route: str
+    yes_no: bool = False
     clauses: tuple[tuple[str, str], ...] = ()
 
 
@@ -60,6 +62,8 @@ def answer(
 ) -> Answer:
     """Answer one question as of `on`, with facts known earlier and the turn before for what is left unsaid."""
     question = kb.understand(text, on.year)
+    if before and before.yes_no and re.search(r"呢[？?]?$", question.text):
+        question = replace(question, yes_no=True)
     if question.wordless or small_talk(text):
         return Answer(kind="chat", question=text, as_of=on, edition=kb.edition, route="chat", modal=small_talk(text) or "empty")
     found = _decide(_Asked(kb=kb, question=question, remembered=facts or {}, on=on, before=before))
@@ -87,21 +91,21 @@ class _Asked:
 
 
 def _decide(asked: _Asked) -> Answer:
+    weights = asked.kb.matcher.weights
     matches = _matches(asked)
-    top = matches[0]
+    top = _best(asked, matches)
     if (judged := _expense(asked, top)) is not None:
         return judged
-    if top.entry.absent and top.score >= ABSENT_FROM:
-        return _absence(asked, top.entry, top.score)
-    if top.score < ANSWER_FROM:
+    if top.score < weights.answer_from:
         return _unknown(asked, top)
-    missing = asked.question.slots & HARD_SLOTS - gives(top.entry)
-    if missing and not top.entry.absent and top.nearness < SURE:
-        return _near_miss(asked, top, sorted(missing)[0])
-    if top.entry.rule:
-        ruled = _rule(asked, asked.kb.rules[top.entry.rule], top)
-        if ruled is not None:
-            return ruled
+    if top.entry.absent:
+        return _absence(asked, top.entry, top.score)
+    if (rule := asked.kb.rule_of.get(top.entry.id)) and (ruled := _rule(asked, rule, top)) is not None:
+        return ruled
+    hard = asked.question.slots & HARD_SLOTS
+    if hard and hard == asked.question.slots and not hard & gives(top.entry) and top.nearness < weights.sure:
+        holder = _holder(matches, top, hard)
+        return _entry(asked, holder) if holder else _near_miss(asked, top, sorted(hard)[0])
     return _entry(asked, top)
 
 
@@ -111,19 +115,67 @@ def _matches(asked: _Asked) -> list[Match]:
     alone = kb.matcher.match(question)
     if before is None:
         return alone
-    has_topic = alone[0].nearness >= 0.6
-    if not leans_on_before(question.text, has_topic) and alone[0].score >= ANSWER_FROM:
+    if (rule := kb.rules.get(before.route.removeprefix("rule:"))) and set(question.facts) & {*rule.facts, "rate"}:
+        again = kb.by_id[rule.entries[0]]
+        return [Match(entry=again, score=2.0, form=again.forms[0], nearness=0.5), *alone]
+    if not leans_on_before(question.text, alone[0].nearness >= kb.matcher.weights.sure):
         return alone
-    together = kb.matcher.match(question, before.question)
-    near = {label for label in before.clauses}
-    scored: dict[str, Match] = {}
-    for match in (*alone, *together):
+    return _blended(asked, before, alone, kb.matcher.match(question, before.question))
+
+
+def _blended(asked: _Asked, before: Before, alone: list[Match], together: list[Match]) -> list[Match]:
+    """Half the question's own score, half that of both questions, and a bonus for staying in the clause."""
+    floors = alone[-1].score, together[-1].score
+    own = {match.entry.id: match for match in alone}
+    both = {match.entry.id: match for match in together}
+    blended: list[Match] = []
+    for name in {**own, **both}:
+        match = own.get(name) or both[name]
+        score = sum(side[name].score if name in side else floor for side, floor in zip((own, both), floors, strict=True)) / 2
         clauses = {(cite.notice, cite.clause) for cite in match.entry.cites}
-        bonus = (0.12 if clauses & near else 0.0) - (0.10 if match.entry.id == before.route and not match.entry.rule else 0.0)
-        lifted = replace(match, score=match.score + bonus)
-        if lifted.score > scored.get(match.entry.id, replace(lifted, score=-1.0)).score:
-            scored[match.entry.id] = lifted
-    return sorted(scored.values(), key=lambda match: -match.score)
+        if clauses & set(before.clauses) and not match.entry.absent:
+            score += CLAUSE_BONUS
+        if name == before.route:
+            score -= CLAUSE_BONUS
+        blended.append(replace(match, score=score))
+    return sorted(blended, key=lambda match: -match.score)
+
+
+_TELLING = {"rate", "disbursement_rate", "use_rate", "pre_allocated", "poverty_applied", "delivery_days"}
+
+
+def _best(asked: _Asked, matches: list[Match]) -> Match:
+    """The match to act on: what a rule can decide with the numbers given comes first, a refusal only when ahead."""
+    question, kb = asked.question, asked.kb
+    told = set(question.facts) & _TELLING
+    if "rate" in told:
+        told |= {"disbursement_rate", "use_rate"}
+    lifted = [
+        replace(match, score=match.score + RULE_BONUS)
+        if (rule := kb.rule_of.get(match.entry.id)) and told & set(rule.facts)
+        else match
+        for match in matches
+    ]
+    lifted.sort(key=lambda match: -match.score)
+    top = lifted[0]
+    if top.entry.absent:
+        rival = next((match for match in lifted if not match.entry.absent), None)
+        hard = question.slots & HARD_SLOTS
+        if rival and rival.score > top.score - ABSENT_MARGIN and (not hard or hard & gives(rival.entry)):
+            return rival
+    return top
+
+
+def _holder(matches: list[Match], top: Match, hard: frozenset[str]) -> Match | None:
+    """A close runner-up that holds the value asked for."""
+    return next(
+        (
+            match
+            for match in matches
+            if hard & gives(match.entry) and not match.entry.absent and match.score > top.score - NEIGHBOUR
+        ),
+        None,
+    )
 
 
 def _standing(citations: tuple[Citation, ...]) -> tuple[str, ...]:
@@ -141,27 +193,28 @@ def _passed(on: date, deadline: date | None) -> tuple[str, ...]:
 # --- entries -----------------------------------------------------------------------------------------------------
 
 
-def _as_asked(verdict: Verdict, question: Question, form_denied: bool) -> Verdict:
-    """Turn a curated verdict round when the question denies what the form asks, or the reverse."""
-    return _FLIP.get(verdict, verdict) if question.denied != form_denied else verdict
-
-
 def _verdict(asked: _Asked, match: Match) -> Verdict:
-    kb, question = asked.kb, asked.question
-    form = match.form
-    if form.verdict == "info" and question.yes_no:
-        form = kb.matcher.stance(question, match.entry, STANCE_FROM) or form
-    read = kb.understand(form.text, asked.on.year)
-    if form.verdict == "info" or not (question.yes_no or (not read.yes_no and match.nearness > 0.6)):
-        return "info"
-    return _as_asked(form.verdict, question, read.denied)
+    if asked.question.yes_no or (match.form.verdict != "info" and match.nearness > asked.kb.matcher.weights.sure):
+        return asked.kb.matcher.verdict(asked.question, match.entry)
+    return "info"
+
+
+def _quoted(asked: _Asked, match: Match) -> tuple[Cite, ...]:
+    """An entry's citations; the main clause whole when it is short, or when the match is less sure."""
+    cites = match.entry.cites
+    if not cites:
+        return ()
+    text = asked.kb.clauses[cites[0].notice, cites[0].clause].text
+    unsure = match.nearness < asked.kb.matcher.weights.sure
+    if "\t" in text or len(text) > (LONG_CLAUSE if unsure else SHORT_CLAUSE):
+        return cites
+    return (replace(cites[0], quote=text), *cites[1:])
 
 
 def _entry(asked: _Asked, match: Match) -> Answer:
     entry = match.entry
-    twin = asked.kb.by_id.get(entry.twin)
-    statement, cites = entry.statement, entry.cites
-    if twin is not None:
+    statement, cites = entry.statement, _quoted(asked, match)
+    if (twin := asked.kb.by_id.get(entry.twin)) is not None:
         statement, cites = f"{statement}\n{twin.statement}", cites + twin.cites
     return asked.reply(
         status=entry.status,
@@ -224,22 +277,23 @@ def _unknown(asked: _Asked, match: Match) -> Answer:
 
 def _expense(asked: _Asked, top: Match) -> Answer | None:
     """Judge an expense when the question is about spending and names one; else None."""
-    question, before = asked.question, asked.before
-    if question.slots & HARD_SLOTS:
+    question, before, sure = asked.question, asked.before, asked.kb.matcher.weights.sure
+    if question.slots & HARD_SLOTS or top.nearness >= sure:
         return None
-    spending = is_about_spending(question.text)
-    continued = before is not None and before.route.startswith("rule:expense") and leans_on_before(question.text, False)
     found = find_expense(asked.kb.expenses, question.text) or find_expense(asked.kb.expenses, question.repaired)
-    if found is None or top.nearness >= SURE or not (spending or continued or len(found[1]) >= 4 and question.yes_no):
+    if found is None:
         return None
-    if top.score > 0.5 and not continued and not spending:
-        return None
-    return _judged(asked, found[0])
+    continued = before is not None and before.route.startswith("rule:expense") and leans_on_before(question.text, False)
+    answered = not top.entry.absent and top.score >= 0.85 * sure
+    if continued or is_about_spending(question.text) or (asks_to_do(question.text) and not answered):
+        return _judged(asked, found[0])
+    return None
 
 
 def _judged(asked: _Asked, row: Expense) -> Answer:
     verdicts: dict[str, Verdict] = {FORBIDDEN: "no", BOTH: "conditional"}
-    verdict = _as_asked(verdicts.get(row.outcome, "yes"), asked.question, False)
+    verdict = verdicts.get(row.outcome, "yes")
+    verdict = _FLIP.get(verdict, verdict) if asked.question.denied else verdict
     return asked.reply(
         status=PRINCIPLE if row.outcome == BOTH else CLEAR,
         verdict=verdict,
@@ -259,7 +313,7 @@ def _rule(asked: _Asked, rule: Rule, match: Match) -> Answer | None:
     """Apply a rule to the known facts; None when nothing is known that the rule could use."""
     question = asked.question
     known = known_for(rule.facts, question.facts, asked.remembered)
-    if not known or any(key not in known for key in rule.needs):
+    if not known:
         return None
     cases = rule.possible(known)
     if not cases:
@@ -269,22 +323,25 @@ def _rule(asked: _Asked, rule: Rule, match: Match) -> Answer | None:
     return _stated(asked, rule, match, cases, known)
 
 
-def _stated(asked: _Asked, rule: Rule, match: Match, cases: list[Case], known: Mapping[str, Fact]) -> Answer:
+def _stated(asked: _Asked, rule: Rule, match: Match, cases: list[Case], known: Mapping[str, Fact]) -> Answer | None:
     """State the one case that applies, or the up to three that still can, offering the fact that decides."""
     missing = rule.missing(known)
-    verdict = _rule_verdict(asked.question, rule, cases) if asked.question.yes_no else "info"
-    usable = [case for case in cases if "{" not in case.statement or _fillable(rule, case, known)]
-    statements = [rule.fill(case.statement, known) for case in usable]
-    sums = [rule.fill(case.sum, known) for case in usable if case.sum and (len(usable) == 1 or "{" not in case.sum)]
-    cites = tuple(dict.fromkeys(cite for case in usable for cite in case.cites))
+    usable = [case for case in cases if _fillable(rule, case, known)]
+    statements = [case.statement for case in usable]
+    sums = [case.sum for case in usable if len(usable) == 1]
+    if len(cases) > 1 and rule.outline is not None:
+        if any(key not in known for key in rule.outline.needs):
+            return None
+        statements, sums = [rule.outline.statement], [rule.outline.sum]
+    written = cases[0].status != NOT_WRITTEN
     return asked.reply(
-        kind="abstain" if cases[0].status == NOT_WRITTEN else "answer",
+        kind="answer" if written else "abstain",
         status=cases[0].status,
-        verdict=None if cases[0].status == NOT_WRITTEN else verdict,
-        statement="\n".join(statements),
-        citations=asked.cited(cites),
+        verdict=_rule_verdict(asked.question, rule, cases) if written else None,
+        statement="\n".join(rule.fill(text, known) for text in statements),
+        citations=asked.cited(tuple(dict.fromkeys(cite for case in cases for cite in case.cites))),
         binds=rule.binds,
-        sums=tuple(dict.fromkeys(sums)),
+        sums=tuple(rule.fill(text, known) for text in sums if text),
         notes=_passed(asked.on, cases[0].deadline),
         choices=_offer(missing[0]) if missing else (),
         missing=tuple(missing),
@@ -303,6 +360,8 @@ def _fillable(rule: Rule, case: Case, known: Mapping[str, Fact]) -> bool:
 
 
 def _rule_verdict(question: Question, rule: Rule, cases: list[Case]) -> Verdict:
+    if not question.yes_no:
+        return "info"
     if len({case.verdict for case in cases}) > 1:
         return "conditional"
     verdict = cases[0].verdict

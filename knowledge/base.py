@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import rjieba
+
 from knowledge.expense import Expense, load_expenses
 from knowledge.facts import read_facts
 from knowledge.files import Problems, load_entries
@@ -48,6 +50,11 @@ class KnowledgeBase:
         return {entry.id: entry for entry in self.entries}
 
     @cached_property
+    def rule_of(self) -> dict[str, Rule]:
+        """The rule that decides an entry's fact for a county, by entry id."""
+        return {entry: rule for rule in self.rules.values() for entry in rule.entries}
+
+    @cached_property
     def clause_list(self) -> list[Clause]:
         return [clause for notice in self.notices for clause in notice.clauses if clause.text]
 
@@ -62,6 +69,7 @@ class KnowledgeBase:
         words = {*self.wording.official, *self.wording.official.values()}
         words |= {name for row in self.expenses for name in row.names}
         words |= {piece for entry in self.entries for piece in re.split(r"[与和的、—\d%]", entry.title)}
+        words |= {word for clause in self.clause_list for word in rjieba.cut(clause.full) if len(word) > 1}
         texts = [clause.full for clause in self.clause_list]
         texts += [normalise(form.text) for entry in self.entries for form in entry.forms]
         return Repairer(words, "\n".join((*texts, *sorted(words))))
@@ -85,7 +93,7 @@ class KnowledgeBase:
 
     def understand(self, text: str, year: int) -> Question:
         """Read a question: spelling, official words, polarity, asked slots, facts."""
-        plain = normalise(text)
+        plain = normalise(text).replace("去年", f"{year - 1}年")
         fixed = self.repairer.repair(self.wording.confusing.sub(lambda m: self.wording.confusions[m.group()], plain))
         return Question(
             raw=text,
@@ -95,7 +103,7 @@ class KnowledgeBase:
             yes_no=is_yes_no(plain),
             denied=is_denied(plain),
             modal=modal(plain),
-            slots=slots(fixed),
+            slots=slots(plain) or slots(fixed),
             facts=read_facts(fixed, year=year),
         )
 
@@ -122,12 +130,15 @@ def _check_entries(base: KnowledgeBase, problems: Problems) -> None:
         if entry.id in ids:
             problems.add("entries", entry.id, "id 重复，请改名。")
         ids.add(entry.id)
-        if entry.rule and entry.rule not in base.rules:
-            problems.add("entries", entry.id, f"没有判定规则“{entry.rule}”。")
         for form in entry.forms:
             other = asked.setdefault(normalise(form.text), entry.id)
             if other != entry.id:
                 problems.add("entries", entry.id, f"问法“{form.text}”也在 {other}，请只留一处。")
+        if entry.twin and entry.twin not in base.by_id:
+            problems.add("entries", entry.id, f"twin 指向的“{entry.twin}”不存在。")
+    for rule in base.rules.values():
+        for missing in sorted(set(rule.entries) - ids):
+            problems.add("policy.yaml", rule.id, f"entries 中的“{missing}”不存在。")
 
 
 def _digest(folder: Path) -> str:

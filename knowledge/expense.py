@@ -13,6 +13,7 @@ from knowledge.model import Cite
 from knowledge.text import normalise
 
 FORBIDDEN, SUPPORTED, BOTH = "禁止", "支持", "两边都沾"
+_STRICTNESS = (FORBIDDEN, BOTH, SUPPORTED)
 
 _FUND = re.compile(
     r"资金|经费|专项|项目款|这笔?钱|的钱|财政|款子|项目里|账上|钱(?:能|可)|(?:能|可以)用|掏钱|从这里|里列|里出|里走|里支"
@@ -21,6 +22,7 @@ _SPEND = re.compile(
     r"花|列支|报销|报账|开支|支付|支出|走账|入账|列入|能列|可列|列不列|能报|可以报|报不报|报得了|买|购置?|采购|租|修|盖|建|装修?|充值|投入|出钱|发放?|付"
     r"|补贴?|补助|支持|覆盖|提取?|请|雇|聘|招|吃饭|做|搞|弄|用"
 )
+_DEED = re.compile(r"列支|报销|报账|开支|走账|买|购置?|采购|租|修(?!改)|盖|建(?!档|立|账)|装修|充值|投入|出钱|发(?:放|钱|工资|奖)|雇|聘|提取")
 _FRAME = re.compile(r"能不能|可不可以|能|可以|可否|行不行|行吗|行不|允许|算不算|属不属于|支持|合规|够得着|给补|补不补|列不列|报不报|吗|不$|么$|呢")
 
 
@@ -39,6 +41,11 @@ class Expense:
 def is_about_spending(text: str) -> bool:
     """True when a question asks whether the funds may pay for something."""
     return bool(_FRAME.search(text)) and bool(_FUND.search(text)) and bool(_SPEND.search(text))
+
+
+def asks_to_do(text: str) -> bool:
+    """True when a question asks whether something may be bought, built or paid, without naming the funds."""
+    return bool(_FRAME.search(text)) and bool(_DEED.search(text))
 
 
 def load_expenses(path: Path, problems: Problems) -> list[Expense]:
@@ -71,9 +78,20 @@ def load_expenses(path: Path, problems: Problems) -> list[Expense]:
 
 
 def find_expense(rows: list[Expense], text: str) -> tuple[Expense, str] | None:
-    """The row whose name occurs in the text, longest name first, with that name."""
-    hits = [(len(name), text.rfind(name), row, name) for row in rows for name in row.names if name in text]
-    if not hits:
+    """The row that judges a text, with the name it was found by.
+
+    Of names that overlap the longest counts; of several expenses the strictest outcome (司机工资 for a supported
+    distribution centre is still wages).
+    """
+    hits = sorted(
+        ((text.find(name), name, row) for row in rows for name in row.names if name in text),
+        key=lambda hit: -len(hit[1]),
+    )
+    kept: list[tuple[int, str, Expense]] = []
+    for start, name, row in hits:
+        if all(start + len(name) <= other or other + len(longer) <= start for other, longer, _ in kept):
+            kept.append((start, name, row))
+    if not kept:
         return None
-    _, _, row, name = max(hits, key=lambda hit: hit[:2])
+    _, name, row = min(kept, key=lambda hit: (_STRICTNESS.index(hit[2].outcome), -len(hit[1])))
     return row, name

@@ -20,7 +20,7 @@ SLOTS = frozenset(
 _STANCES = get_args(Verdict)
 _ENTRY_KEYS = {
     "id", "title", "statement", "basis", "status", "binds", "cite", "gives", "deadline", "derive", "asks",
-    "rule", "twin", "nearest", "onward", "ask_whom", "reviewer",
+    "twin", "nearest", "onward", "ask_whom", "reviewer",
 }  # fmt: skip
 
 # The C parser is ten times as fast; wheels of PyYAML carry it, a source build may not.
@@ -144,7 +144,6 @@ def _entry(item: Item, file: str, problems: Problems) -> Entry | None:
         gives=gives & SLOTS,
         deadline=read_date(item.get("deadline", ""), file, name, problems),
         derive=item.get("derive", ""),
-        rule=item.get("rule", ""),
         twin=item.get("twin", ""),
         onward=read_cite(onward, file, name, problems) if onward else None,
         ask_whom=item.get("ask_whom", ""),

