@@ -70,6 +70,23 @@ def answer(
     return replace(found, notes=(*found.notes, *_standing(found.citations)))
 
 
+def answer_entry(kb: KnowledgeBase, match: Match, question: Question, on: date) -> Answer:
+    """The answer that one entry gives to a question, for lists of candidates."""
+    asked = _Asked(kb=kb, question=question, remembered={}, on=on, before=None)
+    entry = match.entry
+    found = _absence(asked, entry, match.score) if entry.absent else _entry(asked, match)
+    return replace(found, notes=(*found.notes, *_standing(found.citations)))
+
+
+def apply_rule(kb: KnowledgeBase, rule: Rule, facts: Facts, *, on: date, question: Question) -> Answer:
+    """What a rule says to stated facts, for a form that has asked them one by one."""
+    asked = _Asked(kb=kb, question=question, remembered=facts, on=on, before=None)
+    entry = kb.by_id[rule.entries[0]]
+    match = Match(entry=entry, score=1.0, form=entry.forms[0], nearness=1.0)
+    found = _rule(asked, rule, match) or _entry(asked, match)
+    return replace(found, notes=(*found.notes, *_standing(found.citations)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
     """One question with all it is answered from."""
@@ -82,12 +99,16 @@ class _Asked:
 
     def reply(self, **parts: object) -> Answer:
         blank = Answer(
-            kind="answer", question=self.question.raw, modal=self.question.modal, as_of=self.on, edition=self.kb.edition
+            kind="answer", question=self.question.raw, modal=_modal(self.question), as_of=self.on, edition=self.kb.edition
         )
         return replace(blank, **parts)  # type: ignore[arg-type]  # the parts are fields of Answer, checked by replace
 
     def cited(self, cites: tuple[Cite, ...]) -> tuple[Citation, ...]:
         return tuple(map(self.kb.citation, cites))
+
+
+def _modal(question: Question) -> str:
+    return "denied" if question.denied else question.modal
 
 
 def _decide(asked: _Asked) -> Answer:
@@ -298,7 +319,7 @@ def _judged(asked: _Asked, row: Expense) -> Answer:
         status=PRINCIPLE if row.outcome == BOTH else CLEAR,
         verdict=verdict,
         statement=row.statement,
-        modal="may" if not asked.question.denied else "is",
+        modal="denied" if asked.question.denied else "support" if asked.question.modal == "support" else "may",
         scope=_CENTRAL_ONLY,
         citations=asked.cited(row.cites),
         score=1.0,

@@ -1,9 +1,11 @@
 """The knowledge base: everything read from files, checked, indexed, and identified by an edition."""
 
 import hashlib
+import io
 import re
+import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from knowledge.notices import load_notices
 from knowledge.question import Question, is_denied, is_yes_no, modal, slots
 from knowledge.rules import Rule, load_rules
 from knowledge.search import Bm25
-from knowledge.text import normalise
+from knowledge.text import initials, normalise
 from knowledge.wording import Repairer, Wording, load_wording
 
 DATA = Path(__file__).parent / "data"
@@ -37,6 +39,16 @@ class KnowledgeBase:
     number: int = 1
     clauses: dict[tuple[str, str], Clause] = field(default_factory=dict)
 
+    def numbered(self, number: int) -> "KnowledgeBase":
+        """The same knowledge under its publication number."""
+        return replace(self, number=number)
+
+    def warm(self) -> None:
+        """Build every index now rather than at the first question."""
+        self.understand("预热", 2020)
+        self.matcher.match(self.understand("预热问题", 2020))
+        self.clause_index.scores("预热")
+
     @property
     def edition(self) -> str:
         return f"{self.number}-{self.digest[:8]}"
@@ -48,6 +60,11 @@ class KnowledgeBase:
     @cached_property
     def by_id(self) -> dict[str, Entry]:
         return {entry.id: entry for entry in self.entries}
+
+    @cached_property
+    def initials(self) -> list[tuple[Entry, str]]:
+        """Each entry with the pinyin initials of its title."""
+        return [(entry, initials(entry.title)) for entry in self.entries]
 
     @cached_property
     def rule_of(self) -> dict[str, Rule]:
@@ -147,6 +164,16 @@ def _digest(folder: Path) -> str:
         if path.is_file():
             seal.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return seal.hexdigest()
+
+
+def pack(folder: Path = DATA) -> bytes:
+    """All files of the knowledge in one archive, the same bytes for the same files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.writestr(zipfile.ZipInfo(path.relative_to(folder).as_posix()), path.read_bytes())
+    return buffer.getvalue()
 
 
 def load(folder: Path = DATA) -> KnowledgeBase:

@@ -32,6 +32,11 @@ class Wording:
         text = self.confusing.sub(lambda match: self.confusions[match.group()], text)
         return self.rewriting.sub(lambda match: self.official[match.group()], text)
 
+    def explain(self, text: str) -> str:
+        """Which everyday words were read as which official ones: 买流量 → 购买流量."""
+        pairs = {match.group(): self.official[match.group()] for match in self.rewriting.finditer(text)}
+        return "，".join(f"{word} → {official}" for word, official in pairs.items() if word != official)
+
     def opposed(self, one: str, other: str) -> bool:
         """True when the texts differ by swapping an antonym, which turns an answer round."""
         return any(

@@ -1,0 +1,242 @@
+"""The command line. Results go to stdout, logs to stderr; exit 0 done, 1 refused or checks failed, 2 wrong call."""
+
+import json
+import sys
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TextIO
+
+import typer
+
+from bot.settings import ConfigError
+from knowledge.model import KnowledgeError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="电子商务进农村综合示范：政策问答与查答案", pretty_exceptions_enable=False)
+notice_app = typer.Typer(no_args_is_help=True, help="查看所收文件")
+knowledge_app = typer.Typer(no_args_is_help=True, help="检查知识库")
+db_app = typer.Typer(no_args_is_help=True, help="数据库")
+app.add_typer(notice_app, name="notice")
+app.add_typer(knowledge_app, name="knowledge")
+app.add_typer(db_app, name="db")
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)
+
+
+def _at(on: str | None) -> datetime:
+    """The time of a question: now, or 12:00 in China on a given day."""
+    if on is None:
+        return datetime.now(UTC)
+    try:
+        return datetime.fromisoformat(on[:10]).replace(hour=4, tzinfo=UTC)
+    except ValueError:
+        _stop(f"日期“{on}”无法识别，请写成 2020-06-01。", 2)
+
+
+# --- ask ---------------------------------------------------------------------------------------------------------
+
+
+def _stated(facts: list[str], year: int) -> dict[str, Any]:
+    from bot.channels.web import read_facts
+
+    pairs = [fact.partition("=") for fact in facts]
+    if bad := [key for key, equals, _ in pairs if not equals]:
+        _stop(f"--fact 应写成 KEY=VALUE：{'、'.join(bad)}", 2)
+    try:
+        return read_facts({key: value for key, _, value in pairs}, year)
+    except ValueError as error:
+        _stop(str(error), 2)
+
+
+def _rows(source: TextIO) -> Iterator[dict[str, Any]]:
+    """The lines of a batch; a bad line becomes {"id", "error"}."""
+    for number, line in enumerate(source, 1):
+        if not line.strip():
+            continue
+        name: object = f"line-{number}"
+        try:
+            row = json.loads(line)
+            name = row.get("id", name)
+            if not isinstance(row.get("q"), str):
+                raise ValueError("缺少 q")
+            yield row | {"id": name}
+        except (ValueError, AttributeError) as error:
+            yield {"id": name, "error": f"这一行无法读取：{error}"}
+
+
+def _batch(source: TextIO) -> None:
+    from bot.app import desk
+    from bot.channels.web import line, read_facts
+    from bot.messages import Inbound
+
+    with desk() as running:
+        for row in _rows(source):
+            if "error" not in row:
+                try:
+                    on = row.get("on")
+                    at = datetime.fromisoformat(on).replace(hour=4, tzinfo=UTC) if on else datetime.now(UTC)
+                    given = read_facts({key: str(value) for key, value in (row.get("facts") or {}).items()}, at.year)
+                except (ValueError, AttributeError, TypeError) as error:
+                    row["error"] = f"这一行无法读取：{error}"
+            if "error" in row:
+                typer.echo(json.dumps({"id": row["id"], "kind": "error", "error": row["error"]}, ensure_ascii=False))
+                continue
+            address = f"session-{row['session']}" if row.get("session") else uuid.uuid4().hex
+            inbound = Inbound(channel="batch", message_id=uuid.uuid4().hex, address=address, text=row["q"], at=at)
+            reply = running.turns.submit(inbound, given).result()
+            typer.echo(json.dumps({"id": row["id"]} | line(row["q"], reply), ensure_ascii=False))
+
+
+@app.command()
+def ask(
+    question: Annotated[str | None, typer.Argument(help="问题")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="输出 JSON")] = False,
+    on: Annotated[str | None, typer.Option("--on", help="以哪一天为准，如 2020-06-01")] = None,
+    fact: Annotated[list[str] | None, typer.Option("--fact", help="已知情况，如 batch_year=2016，可重复")] = None,
+    batch: Annotated[str | None, typer.Option("--batch", help="逐行 JSON 的问题文件，- 为标准输入")] = None,
+) -> None:
+    """回答一个问题，或一批问题。"""
+    if (question is None) == (batch is None):
+        _stop("请给出一个问题，或用 --batch 给出问题文件。", 2)
+    if batch == "-":
+        _batch(sys.stdin)
+    elif batch is not None:
+        path = Path(batch)
+        if not path.is_file():
+            _stop(f"找不到文件 {batch}。", 2)
+        with path.open(encoding="utf-8") as source:
+            _batch(source)
+    elif question is not None:
+        _one(question, as_json, _at(on), fact or [])
+
+
+def _one(question: str, as_json: bool, at: datetime, facts: list[str]) -> None:
+    from bot.app import desk
+    from bot.channels import plain
+    from bot.channels.web import line
+    from bot.messages import Inbound
+
+    given = _stated(facts, at.year)
+    with desk() as running:
+        inbound = Inbound(channel="terminal", message_id=uuid.uuid4().hex, address="ask", text=question, at=at)
+        reply = running.turns.submit(inbound, given).result()
+    typer.echo(json.dumps({"id": "1"} | line(question, reply), ensure_ascii=False) if as_json else plain(reply))
+
+
+# --- chat --------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def chat(on: Annotated[str | None, typer.Option("--on", help="以哪一天为准，如 2020-06-01")] = None) -> None:
+    """在终端里对话；也可以从管道读入脚本，一行一句。"""
+    from bot.app import desk
+    from bot.channels import plain
+    from bot.messages import Inbound
+    from bot.texts import say
+
+    typed = sys.stdin.isatty()
+    if typed:
+        typer.echo(say("ask.greeting"))
+    with desk() as running:
+        while True:
+            if typed:
+                typer.echo("> ", nl=False)
+            line = sys.stdin.readline()
+            if not line:
+                return
+            inbound = Inbound(
+                channel="terminal", message_id=uuid.uuid4().hex, address="terminal", text=line.rstrip("\n"), at=_at(on)
+            )
+            typer.echo(plain(running.turns.submit(inbound).result()) + "\n")
+
+
+# --- serve -------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="监听地址")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="端口")] = 8000,
+    demo: Annotated[bool, typer.Option("--demo", help="示范省份，时间停在2020年4月24日")] = False,
+) -> None:
+    """启动网页对话和查答案。"""
+    import uvicorn
+
+    from bot.app import configure_logging, settings, web_app
+    from bot.demo import demo_settings
+
+    configure_logging()
+    chosen = demo_settings(settings()) if demo else settings()
+    web = web_app(chosen)
+    where = f"http://{host}:{port}"
+    typer.echo(f"countydesk 已启动：{where}（对话） {where}/lookup（查答案）", err=True)
+    typer.echo(f"countydesk is running: {where} (chat), {where}/lookup (look-up). Ctrl+C stops it.", err=True)
+    uvicorn.run(web, host=host, port=port, log_level="warning", server_header=False)
+
+
+# --- notices, knowledge, database --------------------------------------------------------------------------------
+
+
+@notice_app.command("list")
+def notice_list() -> None:
+    """列出所收文件。"""
+    from knowledge.base import load
+
+    for notice in load().notices:
+        status = "正式文本" if notice.text_status == "official" else "文本未核对"
+        typer.echo(f"{notice.id}\t{notice.number or '（未标文号）'}\t{notice.title}\t{status}")
+
+
+@notice_app.command("show")
+def notice_show(notice_id: Annotated[str, typer.Argument(metavar="ID", help="文件标识，见 notice list")]) -> None:
+    """逐条显示一份文件。"""
+    from knowledge.base import load
+
+    kb = load()
+    notice = kb.notice(notice_id)
+    if notice is None:
+        _stop(f"没有文件“{notice_id}”，可用：{'、'.join(one.id for one in kb.notices)}。", 1)
+    for clause in notice.clauses:
+        typer.echo(f"[{clause.label}] {clause.full}")
+
+
+@knowledge_app.command("check")
+def knowledge_check() -> None:
+    """检查所有知识文件；有问题时逐条列出并以 1 退出。"""
+    from knowledge.base import load
+    from knowledge.coverage import uncovered
+
+    kb = load()
+    kb.warm()
+    forms = sum(len(entry.forms) for entry in kb.entries)
+    typer.echo(f"文件 {len(kb.notices)}，条款 {len(kb.clauses)}，问答 {len(kb.entries)}，问法 {forms}，规则 {len(kb.rules)}，"
+               f"支出事项 {len(kb.expenses)}；版本 {kb.edition}")  # fmt: skip
+    for clause in uncovered(kb):
+        typer.echo(f"没有问答引用的条款：{clause.notice_id} {clause.label}")
+
+
+@db_app.command("upgrade")
+def db_upgrade() -> None:
+    """把数据库升级到最新结构。"""
+    from bot.app import settings
+    from bot.migrate import upgrade
+
+    upgrade(settings().database_url)
+    typer.echo("数据库已是最新结构。")
+
+
+def main() -> None:
+    """Run the command line; known troubles become a message and an exit code."""
+    try:
+        app()
+    except (KnowledgeError, ConfigError) as error:
+        typer.echo(str(error), err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

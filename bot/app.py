@@ -1,0 +1,190 @@
+"""Composition: settings → database, knowledge, assistant, web. The only file that knows all of them."""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.staticfiles import StaticFiles
+from sqlalchemy import text
+from sqlalchemy.orm import Session, sessionmaker
+
+from bot.channels import web
+from bot.console import public
+from bot.dialogue import Assistant, Handlers
+from bot.migrate import upgrade
+from bot.settings import Settings, ensure_key, load_settings
+from bot.turns import TurnThread
+from handlers import ask, menu
+from knowledge.base import KnowledgeBase, load, pack
+from storage.db import make_engine, make_sessions, transaction
+from storage.editions import edition_number
+from storage.models import Base
+
+STATIC = Path(__file__).parent / "console" / "static"
+CONTENT_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
+Clock = Callable[[], datetime]
+
+
+def configure_logging() -> None:
+    """Structured lines on stderr; stdout is for results."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def settings() -> Settings:
+    """The settings of the working directory and the environment."""
+    return load_settings(dict(os.environ), Path.cwd())
+
+
+def clock_of(chosen: Settings) -> Clock:
+    """The clock: real, or standing still for the demo and tests."""
+    fixed = chosen.clock.now
+    if fixed is None:
+        return lambda: datetime.now(UTC)
+    at = fixed if fixed.tzinfo else fixed.replace(tzinfo=ask.LOCAL)
+    return lambda: at
+
+
+def assistant(kb: KnowledgeBase, chosen: Settings | None = None) -> Assistant:
+    """The assistant with every handler."""
+    given = {}
+    if chosen is not None:
+        given = {
+            "province": chosen.province.name,
+            "report_channel": chosen.province.report_channel,
+            "base_url": chosen.web.base_url,
+        }
+    handlers = Handlers(
+        routes=[*menu.ROUTES, *ask.ROUTES],
+        flows={flow.name: flow for flow in ask.flows(kb)},
+        ask=ask.ask,
+        why=ask.why,
+        only_text=menu.only_text,
+    )
+    return Assistant(kb=kb, handlers=handlers, given=given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """A running assistant without a web server: what `ask` and `chat` use."""
+
+    kb: KnowledgeBase
+    turns: TurnThread
+    sessions: sessionmaker[Session]
+
+    def __enter__(self) -> "Desk":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.turns.stop()
+
+
+def desk(kb: KnowledgeBase | None = None) -> Desk:
+    """An assistant on a database in memory: nothing is written to disk."""
+    engine = make_engine("sqlite://")
+    Base.metadata.create_all(engine)
+    sessions = make_sessions(engine)
+    kb = kb or load()
+    return Desk(kb=kb, turns=TurnThread(assistant(kb), sessions), sessions=sessions)
+
+
+def open_database(chosen: Settings) -> sessionmaker[Session]:
+    """Connect and, on SQLite, bring the schema up to date."""
+    url = chosen.database_url
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        upgrade(url)
+    return make_sessions(make_engine(url))
+
+
+def published(sessions: sessionmaker[Session], now: datetime) -> KnowledgeBase:
+    """The knowledge of the shipped files, numbered by the database's editions."""
+    kb = load()
+    with transaction(sessions) as db:
+        return kb.numbered(edition_number(db, kb.digest, pack(), now))
+
+
+def web_app(chosen: Settings, clock: Clock | None = None) -> FastAPI:
+    """The web server: chat, look-up, notices, answer API, health."""
+    clock = clock or clock_of(chosen)
+    sessions = open_database(chosen)
+    kb = published(sessions, clock())
+    kb.warm()
+    turns = TurnThread(assistant(kb, chosen), sessions)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        turns.stop()
+
+    app = FastAPI(title="countydesk", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    templates = public.pages(version("countydesk"))
+    app.include_router(web.router(turns, sessions, ensure_key(chosen.key_file), clock))
+    app.include_router(public.router(kb, templates, clock))
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    _health(app, sessions)
+    _errors(app, lambda title, words: templates.get_template("error.html").render(title=title, text=words))
+
+    @app.middleware("http")
+    async def headers(request: Request, call_next: Callable[[Request], object]) -> Response:
+        response: Response = await call_next(request)  # type: ignore[misc]  # Starlette's own annotation is private
+        response.headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.setdefault("Referrer-Policy", "same-origin")
+        return response
+
+    return app
+
+
+def _health(app: FastAPI, sessions: sessionmaker[Session]) -> None:
+    @app.get("/healthz")
+    def healthz() -> PlainTextResponse:
+        return PlainTextResponse("ok")
+
+    @app.get("/readyz")
+    def readyz() -> PlainTextResponse:
+        with transaction(sessions) as db:
+            db.execute(text("SELECT 1"))
+        return PlainTextResponse("ready")
+
+
+def _errors(app: FastAPI, page: Callable[[str, str], str]) -> None:
+    def answered(request: Request, status: int, words: str) -> Response:
+        if "text/html" in request.headers.get("accept", ""):
+            return HTMLResponse(page("打不开这个页面", words), status_code=status)
+        return JSONResponse({"error": words}, status_code=status)
+
+    @app.exception_handler(RequestValidationError)
+    def unreadable(request: Request, error: RequestValidationError) -> Response:
+        fields = "、".join(sorted({str(one["loc"][-1]) for one in error.errors()}))
+        return answered(request, 422, f"请求有误，请检查：{fields}。")
+
+    @app.exception_handler(404)
+    def missing(request: Request, error: HTTPException) -> Response:
+        words = error.detail if error.detail != "Not Found" else "没有这个页面，请从首页重新进入。"
+        return answered(request, 404, words)
+
+    @app.exception_handler(HTTPException)
+    def refused(request: Request, error: HTTPException) -> Response:
+        return answered(request, error.status_code, str(error.detail))
+
+    @app.exception_handler(Exception)
+    def failed(request: Request, error: Exception) -> Response:
+        structlog.get_logger().error("request failed", path=request.url.path, exc_info=error)
+        return answered(request, 500, "系统繁忙，请稍后再试。")

@@ -1,0 +1,95 @@
+"""The pages open to everybody: the chat, 查答案 with its search, and the notices."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bot.channels.web import shown
+from bot.messages import Option, Reply
+from bot.texts import label_text, say
+from handlers.ask import LOCAL, aloud, as_json, copies, headline
+from knowledge.base import KnowledgeBase
+from knowledge.lookup import Found, look_up
+
+PAGES = Path(__file__).parent / "pages"
+_FIRST = ("专项资金能不能给站长发工资", "验收要满足什么条件", "二次申报要什么条件", "问题整改什么时候完成", "菜单")
+
+
+def pages(version: str) -> Environment:
+    """The templates of the pages, escaping everything."""
+    made = Environment(loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters["label"] = label_text
+    made.filters["cells"] = lambda text: text.split("\t")
+    made.globals["version"] = version
+    return made
+
+
+def result(kb: KnowledgeBase, found: Found) -> dict[str, Any]:
+    """One search result: the answer with its sizes for copying, and why it was found."""
+    answer = found.answer
+    written = as_json(answer)
+    citations = [
+        {**cited, "source": say("ask.source", citation=citation)}
+        for cited, citation in zip(written["citations"], answer.citations, strict=True)
+    ]
+    main = answer.citations[0] if answer.citations else None
+    return {
+        "id": answer.route,
+        "title": found.title,
+        "headline": headline(answer),
+        "verdict": written["verdict"],
+        "status": answer.status,
+        "kind": answer.kind,
+        "citations": citations,
+        "notes": list(answer.notes),
+        "binds": answer.binds,
+        "why": found.why,
+        "marks": list(found.marks),
+        "aloud": aloud(answer),
+        "copies": copies(answer),
+        "url": f"/notice/{main.notice_id}#{quote(main.clause)}" if main else "",
+    }
+
+
+def router(kb: KnowledgeBase, templates: Environment, clock: Callable[[], datetime]) -> APIRouter:
+    """The public pages' routes."""
+    routes = APIRouter()
+
+    def page(name: str, **values: Any) -> HTMLResponse:  # Any: each page takes its own
+        return HTMLResponse(templates.get_template(name).render(**values))
+
+    @routes.get("/")
+    def chat() -> HTMLResponse:
+        options = tuple(Option(label=text, value=text) for text in _FIRST)
+        return page("chat.html", welcome=shown(Reply(text=say("ask.greeting"), options=options)))
+
+    @routes.get("/lookup")
+    def lookup() -> HTMLResponse:
+        return page("lookup.html")
+
+    @routes.get("/api/v1/search")
+    def search(q: str = "", limit: int = 7) -> dict[str, Any]:
+        started = time.perf_counter()
+        found = look_up(kb, q[:200], on=clock().astimezone(LOCAL).date(), limit=max(1, min(limit, 20)))
+        results = [result(kb, one) for one in found]
+        return {"results": results, "ms": round((time.perf_counter() - started) * 1000, 1)}
+
+    @routes.get("/notices")
+    def notices() -> HTMLResponse:
+        return page("notices.html", notices=kb.notices)
+
+    @routes.get("/notice/{notice_id}")
+    def notice(request: Request, notice_id: str) -> HTMLResponse:
+        found = kb.notice(notice_id)
+        if found is None:
+            raise HTTPException(404, "没有这份文件，请从“全部文件”重新选择。")
+        return page("notice.html", notice=found)
+
+    return routes

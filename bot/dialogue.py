@@ -1,0 +1,208 @@
+"""The path of every message: stored reply, option, universal word, form, route, question.
+
+One turn is one transaction: what was said, what is answered and what is remembered commit together, so that a
+retried message finds its stored reply.
+"""
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy.orm import Session
+
+from bot.flows import Flow, Step
+from bot.inputs import option_number, universal
+from bot.messages import Inbound, Invalid, Option, Refused, Reply, Turn
+from bot.texts import say
+from knowledge.base import KnowledgeBase
+from storage import conversations
+from storage.models import Conversation, Exchange
+
+IDLE = timedelta(minutes=30)
+LEANS_FOR = timedelta(minutes=10)
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """What a whole message can mean. `examples` prove that no two routes claim the same words."""
+
+    name: str
+    pattern: str
+    examples: tuple[str, ...]
+    run: Callable[[Turn], Reply] | None = None
+    flow: bool = False  # the match names a form in its group `flow`
+
+    def match(self, text: str) -> re.Match[str] | None:
+        return re.fullmatch(self.pattern, text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handlers:
+    """What the machine is given: routes, forms, and the functions for what no route takes."""
+
+    routes: Sequence[Route]
+    flows: Mapping[str, Flow]
+    ask: Callable[[Turn], Reply]
+    why: Callable[[Turn], Reply]
+    only_text: Callable[[Turn], Reply]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assistant:
+    """Answers one message at a time within the transaction it is given."""
+
+    kb: KnowledgeBase
+    handlers: Handlers
+    given: Mapping[str, Any] = field(default_factory=dict)  # Any: settings that texts need, such as the province's name
+
+    def handle(self, db: Session, inbound: Inbound, given: Mapping[str, Any] | None = None) -> Reply:
+        """Answer a message and store the exchange; a message seen before gets its stored reply."""
+        stored = conversations.stored_reply(db, inbound.channel, inbound.message_id)
+        if stored is not None:
+            return Reply.from_json(stored)
+        started = time.perf_counter()
+        conversation = conversations.open_conversation(db, inbound.channel, inbound.address, inbound.at)
+        if inbound.at - conversation.touched_at > LEANS_FOR:
+            conversation.before = {}
+        if inbound.at - conversation.touched_at > IDLE:
+            conversation.flow, conversation.answers, conversation.options = None, [], []
+        turn = Turn(
+            inbound=inbound,
+            text=inbound.text.strip(),
+            conversation=conversation,
+            db=db,
+            kb=self.kb,
+            now=inbound.at,
+            given={**self.given, **(given or {})},
+        )
+        reply = self._reply(turn)
+        conversation.touched_at = inbound.at
+        exchange = Exchange(
+            channel=inbound.channel,
+            message_id=inbound.message_id,
+            address=inbound.address,
+            said=inbound.text,
+            reply=reply.to_json(),
+            route=reply.route,
+            edition=self.kb.edition,
+            at=inbound.at,
+            took_ms=round((time.perf_counter() - started) * 1000),
+        )
+        conversations.record_exchange(db, exchange, dict(reply.answer) if reply.answer else None)
+        return reply
+
+    def _reply(self, turn: Turn) -> Reply:
+        if turn.inbound.kind != "text":
+            return self.handlers.only_text(turn)
+        try:
+            reply = self._dispatch(self._picked(turn))
+        except (Invalid, Refused) as trouble:
+            return Reply(text=str(trouble), options=_offered(turn.conversation), kind="flow" if turn.conversation.flow else "chat")
+        turn.conversation.options = [{"label": o.label, "value": o.value} for o in reply.options]
+        if reply.route != "more":
+            turn.conversation.rest = reply.rest
+        return reply
+
+    def _picked(self, turn: Turn) -> Turn:
+        """Turn an option number, or an option's label, into what the option sends."""
+        offered = _offered(turn.conversation)
+        for option in offered:
+            if turn.text == option.label:
+                return replace(turn, text=option.value)
+        number = option_number(turn.text) if offered else None
+        if number is None or _step(self.handlers.flows, turn.conversation) and not offered:
+            return turn
+        if number > len(offered):
+            raise Invalid(say("dialogue.no_such_option", number=number, count=len(offered)))
+        return replace(turn, text=offered[number - 1].value)
+
+    def _dispatch(self, turn: Turn) -> Reply:
+        word = universal(turn.text)
+        if word == "更多":
+            return _more(turn)
+        if word == "为什么":
+            return self.handlers.why(turn)
+        flow = self.handlers.flows.get(turn.conversation.flow or "")
+        if flow is not None:
+            return self._in_flow(turn, flow, word)
+        return self._route(turn) or self.handlers.ask(turn)
+
+    def _route(self, turn: Turn) -> Reply | None:
+        for route in self.handlers.routes:
+            if match := route.match(universal(turn.text) or turn.text):
+                if route.flow:
+                    return self._begin(turn, match["flow"])
+                assert route.run is not None
+                return route.run(turn)
+        return None
+
+    # --- forms -------------------------------------------------------------------------------------------------
+
+    def _begin(self, turn: Turn, name: str) -> Reply:
+        flow = self.handlers.flows.get(name)
+        if flow is None:
+            raise Invalid(say("dialogue.no_such_form"))
+        turn.conversation.flow, turn.conversation.answers = flow.name, []
+        return self._advance(turn, flow)
+
+    def _in_flow(self, turn: Turn, flow: Flow, word: str | None) -> Reply:
+        if word == "取消":
+            turn.conversation.flow, turn.conversation.answers = None, []
+            return Reply(text=say("dialogue.cancelled", title=flow.title), route="cancel")
+        if word in ("返回", "上一步"):
+            turn.conversation.answers = turn.conversation.answers[:-1]
+            return self._advance(turn, flow)
+        step = flow.next_step(dict(turn.conversation.answers))
+        assert step is not None  # a form without an open step has ended
+        aside = self._route(turn) if word else None
+        if aside is None and word is None:
+            try:
+                value = step.parse(turn, turn.text)
+            except Invalid:
+                if len(turn.text) < 4:
+                    raise
+                aside = self._route(turn) or self.handlers.ask(turn)
+            else:
+                turn.conversation.answers = [*turn.conversation.answers, [step.key, value]]
+                return self._advance(turn, flow)
+        return self._resume(flow, step, aside) if aside and turn.conversation.flow == flow.name else aside or self._advance(turn, flow)
+
+    def _advance(self, turn: Turn, flow: Flow) -> Reply:
+        answers = dict(turn.conversation.answers)
+        step = flow.next_step(answers)
+        if step is None:
+            turn.conversation.flow, turn.conversation.answers = None, []
+            return flow.done(turn, answers)
+        text = say("dialogue.step", title=flow.title, number=len(answers) + 1, ask=step.ask)
+        return Reply(text=text, options=step.options, kind="flow", route=f"flow:{flow.name}")
+
+    def _resume(self, flow: Flow, step: Step, aside: Reply) -> Reply:
+        """Answer what was asked in between, then ask the open step again."""
+        text = f"{aside.text}\n{say('dialogue.resume', title=flow.title, ask=step.ask)}"
+        return replace(aside, text=text, options=step.options)
+
+
+def _step(flows: Mapping[str, Flow], conversation: Conversation) -> Step | None:
+    flow = flows.get(conversation.flow or "")
+    return flow.next_step(dict(conversation.answers)) if flow else None
+
+
+def _offered(conversation: Conversation) -> tuple[Option, ...]:
+    return tuple(Option(**option) for option in conversation.options)
+
+
+def _more(turn: Turn) -> Reply:
+    rest = turn.conversation.rest
+    turn.conversation.rest = ""
+    return Reply(text=rest or say("dialogue.no_more"), options=_offered(turn.conversation), route="more")
+
+
+def apology(inbound: Inbound, reference: str) -> Reply:
+    """What the person gets when a turn failed: a reference, and that nothing was changed."""
+    return Reply(text=say("dialogue.apology", reference=reference), route="apology")
+

@@ -1,0 +1,40 @@
+"""Forms: a flow is a tuple of steps, and its only state is the answers given so far.
+
+The next question is a pure function of the answers, so going back, resuming and correcting need no code of their own.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bot.messages import Option, Reply, Turn
+
+Answers = Mapping[str, Any]  # Any: JSON values, each of its step's kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One question. `parse` turns what was typed into a JSON value or raises Invalid; `when` says if it applies."""
+
+    key: str
+    ask: str
+    parse: Callable[[Turn, str], Any]  # Any: the JSON value of the answer
+    options: tuple[Option, ...] = ()
+    when: Callable[[Answers], bool] = lambda answers: True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """A form: its steps in order, and what is done with the answers."""
+
+    name: str
+    title: str
+    steps: tuple[Step, ...]
+    done: Callable[[Turn, Answers], Reply]
+
+    def next_step(self, answers: Answers) -> Step | None:
+        """The first step that applies and is not answered yet."""
+        return next((step for step in self.steps if step.key not in answers and step.when(answers)), None)
+
+    def step(self, key: str) -> Step:
+        return next(step for step in self.steps if step.key == key)

@@ -1,0 +1,102 @@
+"""What goes in and out of a turn. Frozen values; no channel, no database row."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:  # a turn carries these; the values below must not depend on them at run time
+    from sqlalchemy.orm import Session
+
+    from knowledge.base import KnowledgeBase
+    from storage.models import Conversation
+
+InboundKind = Literal["text", "event", "image", "voice", "file", "location"]
+ReplyKind = Literal["answer", "clarify", "abstain", "chat", "flow"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inbound:
+    """One message from a person. (channel, message_id) is its identity: a retry carries the same."""
+
+    channel: str
+    message_id: str
+    address: str
+    text: str
+    at: datetime
+    kind: InboundKind = "text"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """A numbered choice: what is shown, and what picking it sends."""
+
+    label: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """A page to open."""
+
+    label: str
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What is said back. `rest` waits for 更多; `answer` is the answer as programs get it (CONTRACTS, `ask`)."""
+
+    text: str
+    options: tuple[Option, ...] = ()
+    links: tuple[Link, ...] = ()
+    kind: ReplyKind = "chat"
+    rest: str = ""
+    answer: Mapping[str, Any] | None = None  # Any: the JSON of one answer
+    route: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The reply as stored with its exchange."""
+        return {
+            "text": self.text,
+            "options": [{"label": option.label, "value": option.value} for option in self.options],
+            "links": [{"label": link.label, "url": link.url} for link in self.links],
+            "kind": self.kind,
+            "rest": self.rest,
+            "answer": dict(self.answer) if self.answer is not None else None,
+            "route": self.route,
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Reply":
+        """A stored reply, word for word."""
+        return cls(
+            text=stored["text"],
+            options=tuple(Option(**option) for option in stored["options"]),
+            links=tuple(Link(**link) for link in stored["links"]),
+            kind=stored["kind"],
+            rest=stored["rest"],
+            answer=stored["answer"],
+            route=stored["route"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """Everything a handler may look at. `text` is the message after an option number became its value."""
+
+    inbound: Inbound
+    text: str
+    conversation: "Conversation"
+    db: "Session"
+    kb: "KnowledgeBase"
+    now: datetime
+    given: Mapping[str, Any] = field(default_factory=dict)  # Any: facts stated with the message (`ask --fact`)
+
+
+class Invalid(Exception):
+    """What was typed cannot be used; the message says in Chinese what to type instead, and the step is asked again."""
+
+
+class Refused(Exception):
+    """The person may not do this; the message says why."""

@@ -1,0 +1,308 @@
+"""Policy questions: answer from the knowledge, compose the card, keep what the next question leans on."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from bot.dialogue import Route
+from bot.flows import Answers, Flow, Step
+from bot.messages import Invalid, Option, Reply, Turn
+from bot.texts import say
+from knowledge.answer import Before, answer, apply_rule
+from knowledge.base import KnowledgeBase
+from knowledge.facts import KINDS, parse_fact, show_fact
+from knowledge.model import Answer, Citation, Cite, Fact
+from knowledge.rules import Rule
+
+LONGEST_QUESTION = 500
+CARD_LIMIT = 600
+ALOUD_LIMIT = 80
+LOCAL = ZoneInfo("Asia/Shanghai")
+
+# --- the card ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """An answer in words: its first line, the first message, and what 更多 brings."""
+
+    headline: str
+    text: str
+    more: str = ""
+
+
+def headline(found: Answer) -> str:
+    """The conclusion, opened by the word that a yes/no question waits for."""
+    denied = found.modal == "denied"
+    modal = "is" if denied else found.modal
+    opening = say("ask.lead", verdict=found.verdict, modal=modal, denied=denied) if found.kind == "answer" else ""
+    return say("ask.headline", opening=opening, scope=found.scope if opening else "", statement=found.statement)
+
+
+def compose(found: Answer) -> Card:
+    """Write the card of an answer; what goes beyond one message waits for 更多."""
+    if found.kind == "chat":
+        text = say(f"ask.{found.modal}")
+        return Card(headline=text, text=text)
+    first = headline(found)
+    return _cut(first, _written(found, first, found.citations), found)
+
+
+def _written(found: Answer, first: str, citations: tuple[Citation, ...]) -> str:
+    if found.kind == "abstain":
+        ask_whom = found.ask_whom
+        return say("ask.refusal", headline=first, citations=citations, onward=found.onward, ask_whom=ask_whom, notes=found.notes)
+    if found.kind == "clarify":
+        return say("ask.clarify", headline=first, citations=citations, notes=found.notes)
+    known = "，".join(f"{KINDS[key].label}{show_fact(key, value)}" for key, value in found.facts.items())
+    text = say(
+        "ask.card", headline=first, citations=citations, binds=found.binds, sums=found.sums, known=known, notes=found.notes
+    )
+    if not found.missing:
+        return text
+    labels = [KINDS[key].label for key in found.missing]
+    return f"{text}\n{say('ask.offer', label=labels[0], others='、'.join(labels[1:]))}"
+
+
+def _cut(first: str, text: str, found: Answer) -> Card:
+    """Keep a card within one message; further citations go to 更多."""
+    if len(text) <= CARD_LIMIT:
+        return Card(headline=first, text=text)
+    kept = found.citations
+    while len(kept) > 1 and len(text) > CARD_LIMIT - 20:
+        kept = kept[:-1]
+        text = _written(found, first, kept)
+    left = found.citations[len(kept) :]
+    more = "\n".join(say("ask.quoted", citation=citation) for citation in left)
+    return Card(headline=first, text=f"{text}\n{say('ask.rest_follows')}" if more else text, more=more)
+
+
+def aloud(found: Answer) -> str:
+    """A line to read to a caller: the conclusion without brackets, at most 80 characters."""
+    text = re.sub(r"[（(][^）)]*[）)]", "", headline(found).split("\n")[0]).replace("“", "").replace("”", "")
+    if len(text) <= ALOUD_LIMIT:
+        return text
+    cut = max(text.rfind(mark, 0, ALOUD_LIMIT) for mark in "，。；")
+    return f"{text[:cut]}。" if cut > 20 else text[: ALOUD_LIMIT - 1] + "…"
+
+
+def copies(found: Answer) -> dict[str, str]:
+    """The answer for pasting: a text message, a chat message, and formal wording with numbered sources."""
+    on = f"{found.as_of.year}年{found.as_of.month}月{found.as_of.day}日"
+    first, cited = headline(found), found.citations
+    source = say("ask.source", citation=cited[0]) if cited else ""
+    formal = found.statement.replace("不可以", "不得")
+    return {
+        "sms": say("ask.short_message", headline=first.split("\n")[0], source=source) if source else first,
+        "wechat": say("ask.chat_message", headline=first, citations=cited, notes=found.notes, on=on),
+        "formal": say("ask.formal", statement=formal, citations=cited, notes=found.notes, on=on),
+    }
+
+
+def as_json(found: Answer) -> dict[str, Any]:
+    """The answer as programs get it; the shape is CONTRACTS' `ask` line without its id."""
+    card = compose(found)
+    return {
+        "question": found.question,
+        "kind": found.kind,
+        "status": found.status,
+        "verdict": found.verdict if found.kind == "answer" else None,
+        "headline": card.headline,
+        "text": card.text,
+        "more": card.more,
+        "citations": [asdict(citation) for citation in found.citations],
+        "choices": [
+            {"label": choice.label, "citations": [asdict(citation) for citation in choice.citations]} for choice in found.choices
+        ],
+        "missing": list(found.missing),
+        "as_of": found.as_of.isoformat(),
+        "edition": found.edition,
+        "score": round(found.score, 4),
+        "route": found.route,
+    }
+
+
+# --- the conversation --------------------------------------------------------------------------------------------
+
+
+def _facts(turn: Turn) -> dict[str, Fact]:
+    """What is known of the asker: said earlier in the conversation, or given with the message."""
+    stored = {key: parse_fact(key, kept["value"]) for key, kept in turn.conversation.facts.items()}
+    return {**stored, **turn.given}
+
+
+def _store_facts(turn: Turn, facts: Mapping[str, Fact]) -> None:
+    said_on = turn.now.astimezone(LOCAL).date().isoformat()
+    kept = {key: {"value": _plain(value), "said_on": said_on} for key, value in facts.items()}
+    turn.conversation.facts = {**turn.conversation.facts, **kept}
+
+
+def _plain(value: Fact) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _before(turn: Turn) -> Before | None:
+    kept = turn.conversation.before
+    if not kept:
+        return None
+    clauses = tuple((notice, label) for notice, label in kept["clauses"])
+    return Before(question=kept["question"], route=kept["route"], yes_no=kept["yes_no"], clauses=clauses)
+
+
+def _remember(turn: Turn, text: str, found: Answer) -> None:
+    """Keep what a follow-up leans on. A short follow-up keeps the subject of the question before it."""
+    question = turn.kb.understand(text, found.as_of.year)
+    turn.conversation.before = {
+        "question": question.official,
+        "said": text,
+        "route": found.route,
+        "yes_no": question.yes_no,
+        "clauses": [[citation.notice_id, citation.clause] for citation in found.citations],
+        "edition": found.edition,
+    }
+
+
+def reply_to(turn: Turn, found: Answer) -> Reply:
+    """Turn an answer into a reply and remember it."""
+    written = as_json(found)
+    options = [Option(label=choice.label, value=choice.value) for choice in found.choices]
+    rule = turn.kb.rule_of.get(found.route)
+    if rule is not None and not options:
+        options = [Option(label=say("ask.judge", title=rule.title), value=f"判断 {rule.id}")]
+    if found.kind != "chat":
+        _remember(turn, turn.text, found)
+        _store_facts(turn, found.facts)
+    return Reply(
+        text=written["text"], options=tuple(options), kind=found.kind, rest=written["more"], answer=written, route=found.route
+    )
+
+
+def ask(turn: Turn) -> Reply:
+    """Answer whatever no other route took."""
+    text = turn.text.strip()
+    if len(text) > LONGEST_QUESTION:
+        return _chat(turn, "too_long", limit=LONGEST_QUESTION)
+    if re.search(r"[A-Za-zÀ-ÿЀ-ӿ぀-ヿ가-힣]{3,}", text) and not re.search(r"[一-鿿]", text) and len(text.split()) > 2:
+        return _chat(turn, "foreign")
+    on = turn.now.astimezone(LOCAL).date()
+    return reply_to(turn, answer(turn.kb, text, facts=_facts(turn), on=on, before=_before(turn)))
+
+
+def _chat(turn: Turn, part: str, **values: object) -> Reply:
+    text = say(f"ask.{part}", **values)
+    blank = Answer(kind="chat", question=turn.text, as_of=turn.now.astimezone(LOCAL).date(), edition=turn.kb.edition, route=part)
+    written = {**as_json_chat(blank, text)}
+    return Reply(text=text, answer=written, route=part)
+
+
+def as_json_chat(found: Answer, text: str) -> dict[str, Any]:
+    """The program's view of a reply that is no answer."""
+    return {
+        "question": found.question, "kind": "chat", "status": None, "verdict": None, "headline": text.split("\n")[0],
+        "text": text, "more": "", "citations": [], "choices": [], "missing": [], "as_of": found.as_of.isoformat(),
+        "edition": found.edition, "score": 0.0, "route": found.route,
+    }  # fmt: skip
+
+
+def state_fact(turn: Turn) -> Reply:
+    """A fact picked from the choices under an answer: keep it and answer the question again."""
+    key, _, value = turn.text.partition("=")
+    try:
+        fact = parse_fact(key, value)
+    except (KeyError, ValueError) as error:
+        raise Invalid(say("ask.empty")) from error
+    _store_facts(turn, {key: fact})
+    kept = turn.conversation.before
+    if not kept:
+        return _chat(turn, "nothing_before")
+    on = turn.now.astimezone(LOCAL).date()
+    rule = turn.kb.rules.get(kept["route"].removeprefix("rule:"))
+    if rule is None:
+        return reply_to(turn, answer(turn.kb, kept["said"], facts=_facts(turn), on=on))
+    said = turn.kb.understand(kept["said"], on.year)
+    return reply_to(turn, apply_rule(turn.kb, rule, _facts(turn), on=on, question=said))
+
+
+def forward(turn: Turn) -> Reply:
+    """The last answer in a form to send on."""
+    kept = turn.conversation.before
+    if not kept:
+        return _chat(turn, "nothing_to_forward")
+    on = turn.now.astimezone(LOCAL).date()
+    found = answer(turn.kb, kept["said"], facts=_facts(turn), on=on)
+    return Reply(text=say("ask.forwarded", text=copies(found)["sms"]), route="forward")
+
+
+def wrong(turn: Turn) -> Reply:
+    """答得不对: the exchange before this one stays on record under this message."""
+    return _chat(turn, "noted_wrong" if turn.conversation.before else "nothing_before")
+
+
+def why(turn: Turn) -> Reply:
+    """为什么 after an answer: from which clauses and which edition it came."""
+    kept = turn.conversation.before
+    if not kept or not kept["clauses"]:
+        return _chat(turn, "nothing_before")
+    names = []
+    for notice_id, label in kept["clauses"]:
+        notice = turn.kb.notice(notice_id)
+        if notice is not None:
+            names.append(say("ask.source", citation={"number": notice.number, "title": notice.title, "clause": label}))
+    return Reply(text=say("ask.why", edition=kept["edition"], sources="、".join(names)), route="why")
+
+
+def report(turn: Turn) -> Reply:
+    """我要举报: the province's channel at once; nothing is queued or shown to a county."""
+    return Reply(text=say("ask.report_channel", channel=turn.given.get("report_channel", "")), route="report")
+
+
+# --- forms: a rule's facts, asked one by one ---------------------------------------------------------------------
+
+
+def _step(rule: Rule, key: str) -> Step:
+    kind = KINDS[key]
+
+    def parse(turn: Turn, text: str) -> str:
+        try:
+            return _plain(parse_fact(key, text, year=turn.now.year))
+        except ValueError:
+            raise Invalid(kind.ask) from None
+
+    def applies(answers: Answers) -> bool:
+        return key in rule.missing({fact: parse_fact(fact, value) for fact, value in answers.items()})
+
+    return Step(
+        key=key, ask=kind.ask, parse=parse, options=tuple(Option(label=o, value=o) for o in kind.options), when=applies
+    )
+
+
+def _judged(rule: Rule) -> Any:  # Any: a Flow's `done`
+    def done(turn: Turn, answers: Answers) -> Reply:
+        facts = {key: parse_fact(key, value) for key, value in answers.items()}
+        question = turn.kb.understand(rule.title, turn.now.year)
+        return reply_to(turn, apply_rule(turn.kb, rule, facts, on=turn.now.astimezone(LOCAL).date(), question=question))
+
+    return done
+
+
+def flows(kb: KnowledgeBase) -> list[Flow]:
+    """One form for each rule: it asks the facts that still matter and ends with the rule's answer."""
+    return [
+        Flow(name=rule.id, title=rule.title, steps=tuple(_step(rule, key) for key in rule.facts), done=_judged(rule))
+        for rule in kb.rules.values()
+    ]
+
+
+ROUTES = [
+    Route(name="ask.fact", pattern=r"[a-z_]+=.+", run=state_fact, examples=("batch_year=2016年度", "evaluated=是")),
+    Route(name="ask.judge", pattern=r"判断 (?P<flow>[a-z-]+)", flow=True, examples=("判断 acceptance",)),
+    Route(name="ask.forward", pattern=r"转发领导|转发", run=forward, examples=("转发领导",)),
+    Route(name="ask.wrong", pattern=r"答得不对|不对|答错了", run=wrong, examples=("答得不对",)),
+    Route(name="ask.report", pattern=r"(?:我要|我想|怎么|在哪)?(?:里)?(?:举报|投诉举报)(?:电话|渠道)?", run=report,
+          examples=("我要举报", "举报")),
+]  # fmt: skip

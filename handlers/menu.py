@@ -1,0 +1,56 @@
+"""Menu, help, the list of notices, and the hand-over to a person."""
+
+from bot.dialogue import Route
+from bot.messages import Link, Option, Reply, Turn
+from bot.texts import say
+
+_MENU = (
+    ("能不能花", "能不能花"),
+    ("验收条件", "验收要满足什么条件"),
+    ("二次申报", "二次申报要什么条件"),
+    ("标识要求", "项目标识有什么要求"),
+    ("整改时限", "问题整改什么时候完成"),
+    ("全部文件", "全部文件"),
+)
+
+
+def menu(turn: Turn) -> Reply:
+    """The numbered menu."""
+    return Reply(text=say("menu.menu"), options=tuple(Option(label=a, value=b) for a, b in _MENU), route="menu")
+
+
+def help_(turn: Turn) -> Reply:
+    """What can be done here."""
+    return Reply(text=say("menu.help", province=turn.given.get("province", "")), route="help")
+
+
+def human(turn: Turn) -> Reply:
+    """Where to reach a person."""
+    return Reply(text=say("menu.human"), route="human")
+
+
+def notices(turn: Turn) -> Reply:
+    """All notices with a link to each."""
+    listed = turn.kb.notices
+    base = turn.given.get("base_url", "")
+    links = tuple(Link(label=notice.number or notice.title, url=f"{base}/notice/{notice.id}") for notice in listed)
+    return Reply(text=say("menu.notices_list", notices=listed), links=links, route="notices")
+
+
+def spend(turn: Turn) -> Reply:
+    """Ask what the money is for."""
+    return Reply(text=say("menu.spend_hint"), route="spend")
+
+
+def only_text(turn: Turn) -> Reply:
+    """A picture, voice or file where only words can be read."""
+    return Reply(text=say("menu.only_text"), route="only-text")
+
+
+ROUTES = [
+    Route(name="menu", pattern=r"菜单|主菜单|返回|取消", run=menu, examples=("菜单",)),
+    Route(name="help", pattern=r"帮助|怎么用|使用说明|你能做什么", run=help_, examples=("帮助", "怎么用")),
+    Route(name="human", pattern=r"人工|转人工|人工客服|咨询热线", run=human, examples=("人工",)),
+    Route(name="notices", pattern=r"全部文件|有哪些文件|文件清单", run=notices, examples=("全部文件",)),
+    Route(name="spend", pattern=r"能不能花|负面清单查询", run=spend, examples=("能不能花",)),
+]

@@ -1,0 +1,27 @@
+"""Alembic's entry: runs the migrations on the URL it is given."""
+
+from alembic import context
+
+from storage.db import UTCDateTime, make_engine
+from storage.models import Base
+
+
+
+def _render(kind: str, item: object, _context: object) -> str | bool:
+    """Write our own column type by its name in a new migration."""
+    return "UTCDateTime()" if kind == "type" and isinstance(item, UTCDateTime) else False
+
+
+url = context.config.get_main_option("sqlalchemy.url") or "sqlite://"
+
+with make_engine(url).connect() as connection:
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_as_batch=True,
+        compare_type=True,
+        render_item=_render,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+    connection.commit()
