@@ -13,7 +13,12 @@ import typer
 from bot.settings import ConfigError
 from knowledge.model import KnowledgeError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="电子商务进农村综合示范：政策问答与查答案", pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="电子商务进农村综合示范：政策问答与查答案",
+    pretty_exceptions_enable=False,
+)
 notice_app = typer.Typer(no_args_is_help=True, help="查看所收文件")
 knowledge_app = typer.Typer(no_args_is_help=True, help="检查知识库")
 db_app = typer.Typer(no_args_is_help=True, help="数据库")
@@ -211,12 +216,24 @@ def knowledge_check() -> None:
     from knowledge.coverage import uncovered
 
     kb = load()
-    kb.warm()
     forms = sum(len(entry.forms) for entry in kb.entries)
     typer.echo(f"文件 {len(kb.notices)}，条款 {len(kb.clauses)}，问答 {len(kb.entries)}，问法 {forms}，规则 {len(kb.rules)}，"
                f"支出事项 {len(kb.expenses)}；版本 {kb.edition}")  # fmt: skip
     for clause in uncovered(kb):
         typer.echo(f"没有问答引用的条款：{clause.notice_id} {clause.label}")
+
+
+@knowledge_app.command("vectors")
+def knowledge_vectors() -> None:
+    """重新计算问法的语义向量（需安装 semantic 组件）。"""
+    from knowledge import semantic
+    from knowledge.base import VECTORS, read
+    from knowledge.text import normalise
+
+    if not semantic.available():
+        _stop("没有安装语义组件：请运行 .venv/bin/pip install 'countydesk[semantic]'。", 1)
+    texts = [normalise(form.text) for entry in read().entries for form in entry.forms]
+    typer.echo(f"已存 {semantic.refresh(VECTORS, texts)} 条向量。")
 
 
 @db_app.command("upgrade")

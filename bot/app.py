@@ -125,7 +125,6 @@ def web_app(chosen: Settings, clock: Clock | None = None) -> FastAPI:
     clock = clock or clock_of(chosen)
     sessions = open_database(chosen)
     kb = published(sessions, clock())
-    kb.warm()
     turns = TurnThread(assistant(kb, chosen), sessions)
 
     @asynccontextmanager

@@ -14,6 +14,8 @@ def demo_settings(chosen: Settings) -> Settings:
         update={
             "database": Database(url=f"sqlite:///{folder / 'countydesk.db'}"),
             "clock": Clock(now=NOW),
-            "province": Province(name="示例省商务厅（样例数据）", report_channel="省商务厅举报监督电话 000-00000000（样例）"),
+            "province": Province(
+                name="示例省商务厅（样例数据）", report_channel="省商务厅举报监督电话 000-00000000（样例）"
+            ),
         }
     )

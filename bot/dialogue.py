@@ -102,7 +102,11 @@ class Assistant:
         try:
             reply = self._dispatch(self._picked(turn))
         except (Invalid, Refused) as trouble:
-            return Reply(text=str(trouble), options=_offered(turn.conversation), kind="flow" if turn.conversation.flow else "chat")
+            return Reply(
+                text=str(trouble),
+                options=_offered(turn.conversation),
+                kind="flow" if turn.conversation.flow else "chat",
+            )
         turn.conversation.options = [{"label": o.label, "value": o.value} for o in reply.options]
         if reply.route != "more":
             turn.conversation.rest = reply.rest
@@ -170,7 +174,11 @@ class Assistant:
             else:
                 turn.conversation.answers = [*turn.conversation.answers, [step.key, value]]
                 return self._advance(turn, flow)
-        return self._resume(flow, step, aside) if aside and turn.conversation.flow == flow.name else aside or self._advance(turn, flow)
+        return (
+            self._resume(flow, step, aside)
+            if aside and turn.conversation.flow == flow.name
+            else aside or self._advance(turn, flow)
+        )
 
     def _advance(self, turn: Turn, flow: Flow) -> Reply:
         answers = dict(turn.conversation.answers)
@@ -205,4 +213,3 @@ def _more(turn: Turn) -> Reply:
 def apology(inbound: Inbound, reference: str) -> Reply:
     """What the person gets when a turn failed: a reference, and that nothing was changed."""
     return Reply(text=say("dialogue.apology", reference=reference), route="apology")
-

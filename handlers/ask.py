@@ -14,7 +14,7 @@ from bot.texts import say
 from knowledge.answer import Before, answer, apply_rule
 from knowledge.base import KnowledgeBase
 from knowledge.facts import KINDS, parse_fact, show_fact
-from knowledge.model import Answer, Citation, Cite, Fact
+from knowledge.model import Answer, Citation, Fact
 from knowledge.rules import Rule
 
 LONGEST_QUESTION = 500
@@ -54,12 +54,25 @@ def compose(found: Answer) -> Card:
 def _written(found: Answer, first: str, citations: tuple[Citation, ...]) -> str:
     if found.kind == "abstain":
         ask_whom = found.ask_whom
-        return say("ask.refusal", headline=first, citations=citations, onward=found.onward, ask_whom=ask_whom, notes=found.notes)
+        return say(
+            "ask.refusal",
+            headline=first,
+            citations=citations,
+            onward=found.onward,
+            ask_whom=ask_whom,
+            notes=found.notes,
+        )
     if found.kind == "clarify":
         return say("ask.clarify", headline=first, citations=citations, notes=found.notes)
     known = "，".join(f"{KINDS[key].label}{show_fact(key, value)}" for key, value in found.facts.items())
     text = say(
-        "ask.card", headline=first, citations=citations, binds=found.binds, sums=found.sums, known=known, notes=found.notes
+        "ask.card",
+        headline=first,
+        citations=citations,
+        binds=found.binds,
+        sums=found.sums,
+        known=known,
+        notes=found.notes,
     )
     if not found.missing:
         return text
@@ -115,7 +128,8 @@ def as_json(found: Answer) -> dict[str, Any]:
         "more": card.more,
         "citations": [asdict(citation) for citation in found.citations],
         "choices": [
-            {"label": choice.label, "citations": [asdict(citation) for citation in choice.citations]} for choice in found.choices
+            {"label": choice.label, "citations": [asdict(citation) for citation in choice.citations]}
+            for choice in found.choices
         ],
         "missing": list(found.missing),
         "as_of": found.as_of.isoformat(),
@@ -178,7 +192,12 @@ def reply_to(turn: Turn, found: Answer) -> Reply:
         _remember(turn, turn.text, found)
         _store_facts(turn, found.facts)
     return Reply(
-        text=written["text"], options=tuple(options), kind=found.kind, rest=written["more"], answer=written, route=found.route
+        text=written["text"],
+        options=tuple(options),
+        kind=found.kind,
+        rest=written["more"],
+        answer=written,
+        route=found.route,
     )
 
 
@@ -195,7 +214,9 @@ def ask(turn: Turn) -> Reply:
 
 def _chat(turn: Turn, part: str, **values: object) -> Reply:
     text = say(f"ask.{part}", **values)
-    blank = Answer(kind="chat", question=turn.text, as_of=turn.now.astimezone(LOCAL).date(), edition=turn.kb.edition, route=part)
+    blank = Answer(
+        kind="chat", question=turn.text, as_of=turn.now.astimezone(LOCAL).date(), edition=turn.kb.edition, route=part
+    )
     written = {**as_json_chat(blank, text)}
     return Reply(text=text, answer=written, route=part)
 

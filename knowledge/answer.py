@@ -65,7 +65,9 @@ def answer(
     if before and before.yes_no and re.search(r"呢[？?]?$", question.text):
         question = replace(question, yes_no=True)
     if question.wordless or small_talk(text):
-        return Answer(kind="chat", question=text, as_of=on, edition=kb.edition, route="chat", modal=small_talk(text) or "empty")
+        return Answer(
+            kind="chat", question=text, as_of=on, edition=kb.edition, route="chat", modal=small_talk(text) or "empty"
+        )
     found = _decide(_Asked(kb=kb, question=question, remembered=facts or {}, on=on, before=before))
     return replace(found, notes=(*found.notes, *_standing(found.citations)))
 
@@ -99,7 +101,11 @@ class _Asked:
 
     def reply(self, **parts: object) -> Answer:
         blank = Answer(
-            kind="answer", question=self.question.raw, modal=_modal(self.question), as_of=self.on, edition=self.kb.edition
+            kind="answer",
+            question=self.question.raw,
+            modal=_modal(self.question),
+            as_of=self.on,
+            edition=self.kb.edition,
         )
         return replace(blank, **parts)  # type: ignore[arg-type]  # the parts are fields of Answer, checked by replace
 
@@ -152,7 +158,10 @@ def _blended(asked: _Asked, before: Before, alone: list[Match], together: list[M
     blended: list[Match] = []
     for name in {**own, **both}:
         match = own.get(name) or both[name]
-        score = sum(side[name].score if name in side else floor for side, floor in zip((own, both), floors, strict=True)) / 2
+        score = (
+            sum(side[name].score if name in side else floor for side, floor in zip((own, both), floors, strict=True))
+            / 2
+        )
         clauses = {(cite.notice, cite.clause) for cite in match.entry.cites}
         if clauses & set(before.clauses) and not match.entry.absent:
             score += CLAUSE_BONUS

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import rjieba
 
+from knowledge import semantic
+from knowledge.cache import cached
 from knowledge.expense import Expense, load_expenses
 from knowledge.facts import read_facts
 from knowledge.files import Problems, load_entries
@@ -24,6 +26,8 @@ from knowledge.text import initials, normalise
 from knowledge.wording import Repairer, Wording, load_wording
 
 DATA = Path(__file__).parent / "data"
+VECTORS = Path(__file__).parent / "vectors.npz"
+_INDEXES = ("matcher", "by_id", "initials", "rule_of", "clause_list", "clause_index", "repairer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,17 +41,20 @@ class KnowledgeBase:
     wording: Wording
     digest: str
     number: int = 1
+    dense: bool = False
     clauses: dict[tuple[str, str], Clause] = field(default_factory=dict)
 
     def numbered(self, number: int) -> "KnowledgeBase":
         """The same knowledge under its publication number."""
-        return replace(self, number=number)
+        fresh = replace(self, number=number)
+        fresh.__dict__.update({name: self.__dict__[name] for name in _INDEXES if name in self.__dict__})
+        return fresh
 
-    def warm(self) -> None:
-        """Build every index now rather than at the first question."""
-        self.understand("预热", 2020)
+    def warmed(self) -> "KnowledgeBase":
+        """The same base with every index built."""
         self.matcher.match(self.understand("预热问题", 2020))
         self.clause_index.scores("预热")
+        return self
 
     @property
     def edition(self) -> str:
@@ -55,7 +62,9 @@ class KnowledgeBase:
 
     @cached_property
     def matcher(self) -> Matcher:
-        return Matcher(self.entries, self.wording)
+        stored = semantic.read_vectors(VECTORS) if self.dense else {}
+        dense = (lambda texts: semantic.SemanticIndex(texts, stored)) if self.dense else None
+        return Matcher(self.entries, self.wording, dense)
 
     @cached_property
     def by_id(self) -> dict[str, Entry]:
@@ -177,6 +186,16 @@ def pack(folder: Path = DATA) -> bytes:
 
 
 def load(folder: Path = DATA) -> KnowledgeBase:
+    """The checked and indexed knowledge of a folder, with the dense channel where it is installed.
+
+    Raises KnowledgeError with every problem at once.
+    """
+    dense = semantic.available() and VECTORS.exists()
+    seal = _digest(folder) + (hashlib.sha256(VECTORS.read_bytes()).hexdigest() if dense else "")
+    return cached(seal, lambda: read(folder, dense=dense).warmed())
+
+
+def read(folder: Path = DATA, *, dense: bool = False) -> KnowledgeBase:
     """Read and check a folder of knowledge files. Raises KnowledgeError with every problem at once."""
     problems = Problems()
     try:
@@ -192,6 +211,7 @@ def load(folder: Path = DATA) -> KnowledgeBase:
         rules={rule.id: rule for rule in load_rules(folder / "rules" / "policy.yaml", problems)},
         wording=load_wording(folder / "synonyms.yaml", problems),
         digest=_digest(folder),
+        dense=dense,
         clauses={(clause.notice_id, clause.label): clause for notice in notices for clause in notice.clauses},
     )
     _check_quotes(base, problems)

@@ -5,6 +5,7 @@ decides), and 未写 for an item nobody listed; the negative list ends in 等, s
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +23,12 @@ _SPEND = re.compile(
     r"花|列支|报销|报账|开支|支付|支出|走账|入账|列入|能列|可列|列不列|能报|可以报|报不报|报得了|买|购置?|采购|租|修|盖|建|装修?|充值|投入|出钱|发放?|付"
     r"|补贴?|补助|支持|覆盖|提取?|请|雇|聘|招|吃饭|做|搞|弄|用"
 )
-_DEED = re.compile(r"列支|报销|报账|开支|走账|买|购置?|采购|租|修(?!改)|盖|建(?!档|立|账)|装修|充值|投入|出钱|发(?:放|钱|工资|奖)|雇|聘|提取")
-_FRAME = re.compile(r"能不能|可不可以|能|可以|可否|行不行|行吗|行不|允许|算不算|属不属于|支持|合规|够得着|给补|补不补|列不列|报不报|吗|不$|么$|呢")
+_DEED = re.compile(
+    r"列支|报销|报账|开支|走账|买|购置?|采购|租|修(?!改)|盖|建(?!档|立|账)|装修|充值|投入|出钱|发(?:放|钱|工资|奖)|雇|聘|提取"
+)
+_FRAME = re.compile(
+    r"能不能|可不可以|能|可以|可否|行不行|行吗|行不|允许|算不算|属不属于|支持|合规|够得着|给补|补不补|列不列|报不报|吗|不$|么$|呢"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +82,7 @@ def load_expenses(path: Path, problems: Problems) -> list[Expense]:
     return rows
 
 
-def find_expense(rows: list[Expense], text: str) -> tuple[Expense, str] | None:
+def find_expense(rows: Sequence[Expense], text: str) -> tuple[Expense, str] | None:
     """The row that judges a text, with the name it was found by.
 
     Of names that overlap the longest counts; of several expenses the strictest outcome (司机工资 for a supported

@@ -112,17 +112,27 @@ def show_fact(key: str, value: Fact) -> str:
 
 
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
-_BARE_RATE = re.compile(r"率(?:现在|目前)?(?:才|只有|是|到|刚到|为|达到|有|就|已经)*(\d{1,3}(?:\.\d+)?)(?![\d.%年个万月])")
+_BARE_RATE = re.compile(
+    r"率(?:现在|目前)?(?:才|只有|是|到|刚到|为|达到|有|就|已经)*(\d{1,3}(?:\.\d+)?)(?![\d.%年个万月])"
+)
 _USE = re.compile(r"使用率?|用了|花了|花到|花掉|用到|用掉|使用|支出率")
 _PAYOUT = re.compile(r"拨付|支付|拨了|拨到|付了|打出去|再申报|二次申报|再报")
 _BATCH = re.compile(r"(20[0-3]\d)年(?!\d*月|底|初|[^，。]{0,6}下达|[^，。]{0,8}评价(?:结束|完成|做完))")
-_NO_COMPLETE = re.compile(r"没(?:有)?(?:完工|投用|投入使用|建完|建成|弄完|干完)|未(?:完工|投入使用|建成)|在建|还在(?:建|施工)|完工一半|(?:一半|部分)[^，。]{0,4}(?:没|未)")
+_NO_COMPLETE = re.compile(
+    r"没(?:有)?(?:完工|投用|投入使用|建完|建成|弄完|干完)|未(?:完工|投入使用|建成)|在建|还在(?:建|施工)|完工一半|(?:一半|部分)[^，。]{0,4}(?:没|未)"
+)
 _COMPLETE = re.compile(r"(?:都|全部?|均|基本)(?:已经|已|基本)*(?:完工|投用|投入使用|建好|建成|建完|做完)")
-_NO_ACCEPTANCE = re.compile(r"(?:没|未|还没有?|没有)(?:做|搞|通过|完成)?验收|验收(?:还|都)?(?:没|未)(?:做|完|过|弄|搞)?")
+_NO_ACCEPTANCE = re.compile(
+    r"(?:没|未|还没有?|没有)(?:做|搞|通过|完成)?验收|验收(?:还|都)?(?:没|未)(?:做|完|过|弄|搞)?"
+)
 _ACCEPTANCE = re.compile(r"验收(?:也|都|已经|已|基本|全部)*(?:弄|搞|做)?(?:完成|通过|完了?|过了|好了)")
 _NOT_EVALUATED = re.compile(r"(?:没|未|还没有?)(?:做|搞|开展|进行)?过?(?:绩效)?评价")
-_EVALUATED = re.compile(r"(?:已经?|都)(?:做|搞|开展|完成)?过?了?(?:绩效)?评价|(?:绩效)?评价(?:已经?|都)?(?:做|搞)过?了|评价过了")
-_QUOTA = re.compile(r"(\d+)个?(?:县|示范县)?的?(?:名额|指标|计划)|(?:给|分|下达|预下达)(?:了|到|给)?(?:我们|咱们?|我)?省?(?:里)?(?:示范县)?(\d+)个")
+_EVALUATED = re.compile(
+    r"(?:已经?|都)(?:做|搞|开展|完成)?过?了?(?:绩效)?评价|(?:绩效)?评价(?:已经?|都)?(?:做|搞)过?了|评价过了"
+)
+_QUOTA = re.compile(
+    r"(\d+)个?(?:县|示范县)?的?(?:名额|指标|计划)|(?:给|分|下达|预下达)(?:了|到|给)?(?:我们|咱们?|我)?省?(?:里)?(?:示范县)?(\d+)个"
+)
 _APPLIED = re.compile(r"(?<!申请)(?:申报|上报|报|推荐)(?:了|上去|到)?(\d+)个(?!名额|指标)")
 _POOR_APPLIED = re.compile(r"(?:贫困县|穷县)(?:只|才|有|报了?|占)*(\d+)个|(\d+)个(?:是)?(?:贫困县|穷县)")
 _DAYS = re.compile(r"(\d+)天")
@@ -138,10 +148,8 @@ def _rates(text: str) -> dict[str, float]:
             continue
         last_use = max((m.start() for m in _USE.finditer(before)), default=-1)
         last_payout = max((m.start() for m in _PAYOUT.finditer(before)), default=-1)
-        if last_use == last_payout == -1:
-            key = "rate"
-        else:
-            key = "use_rate" if last_use > last_payout else "disbursement_rate"
+        told = "use_rate" if last_use > last_payout else "disbursement_rate"
+        key = "rate" if last_use == last_payout else told
         found.setdefault(key, round(value / 100, 6))
     return found
 
@@ -192,7 +200,9 @@ def read_facts(text: str, *, year: int) -> dict[str, Fact]:
             found[key] = int(next(filter(None, match.groups())))
     if match := re.search(r"(20\d\d)年[^，。]{0,6}(?:下达|下来|拨下|的(?:指标|钱|资金))", text):
         found["fund_year"] = int(match[1])
-    if match := re.search(r"(20\d\d)年[^，。]{0,8}评价(?:结束|完成|做完)|评价[^，。]{0,4}(20\d\d)年(?:结束|完成|做完)", text):
+    if match := re.search(
+        r"(20\d\d)年[^，。]{0,8}评价(?:结束|完成|做完)|评价[^，。]{0,4}(20\d\d)年(?:结束|完成|做完)", text
+    ):
         found["evaluation_year"] = int(match[1] or match[2])
     if on := _submitted(text, year):
         found["submitted_on"] = on

@@ -15,9 +15,9 @@ import yaml
 from knowledge.model import CLEAR, NOT_WRITTEN, OUTSIDE, PRINCIPLE, Cite, Entry, Form, KnowledgeError, Verdict
 
 SLOTS = frozenset(
-    "date duration ratio count money phone who where form document list reason".split()
+    ["date", "duration", "ratio", "count", "money", "phone", "who", "where", "form", "document", "list", "reason"]
 )  # what a question can ask for
-_STANCES = get_args(Verdict)
+_STANCES: tuple[Verdict, ...] = get_args(Verdict)
 _ENTRY_KEYS = {
     "id", "title", "statement", "basis", "status", "binds", "cite", "gives", "deadline", "derive", "asks",
     "twin", "nearest", "onward", "ask_whom", "reviewer",
@@ -73,9 +73,11 @@ def items(path: Path, problems: Problems) -> Iterator[Item]:
 
 def read_cite(raw: object, file: str, name: str, problems: Problems) -> Cite | None:
     """Read {notice, clause, quote}; the quotation itself is checked against the notice later."""
-    if isinstance(raw, dict) and all(isinstance(raw.get(key), str) and raw[key] for key in ("notice", "clause", "quote")):
+    if isinstance(raw, dict) and all(
+        isinstance(raw.get(key), str) and raw[key] for key in ("notice", "clause", "quote")
+    ):
         return Cite(notice=raw["notice"], clause=raw["clause"], quote=raw["quote"])
-    problems.add(file, name, "出处应写成 {notice: 文件, clause: 条款, quote: \"原文\"}，三项都不能空。")
+    problems.add(file, name, '出处应写成 {notice: 文件, clause: 条款, quote: "原文"}，三项都不能空。')
     return None
 
 
@@ -104,13 +106,13 @@ def read_date(raw: str, file: str, name: str, problems: Problems) -> date | None
 def read_forms(raw: object, file: str, name: str, problems: Problems) -> tuple[Form, ...]:
     """Read question forms: a plain list, or lists under info, yes, no, conditional."""
     by_stance = raw if isinstance(raw, dict) else {"info": raw}
-    forms: list[Form] = []
-    for stance, texts in by_stance.items():
-        if stance not in _STANCES:
-            problems.add(file, name, f"asks 下的“{stance}”无法识别，可用 {'、'.join(_STANCES)}。")
-            continue
-        forms += [Form(text=text, verdict=stance) for text in strings(texts, file, name, problems)]
-    return tuple(forms)
+    if strange := sorted(set(by_stance) - set(_STANCES)):
+        problems.add(file, name, f"asks 下的“{'、'.join(strange)}”无法识别，可用 {'、'.join(_STANCES)}。")
+    return tuple(
+        Form(text=text, verdict=stance)
+        for stance in _STANCES
+        for text in strings(by_stance.get(stance), file, name, problems)
+    )
 
 
 def _entry(item: Item, file: str, problems: Problems) -> Entry | None:

@@ -76,6 +76,8 @@ def _marks(typed: str, found: Answer) -> tuple[str, ...]:
     if not found.citations:
         return ()
     quote = found.citations[0].quote
-    pieces = {typed[a:b] for a in range(len(typed)) for b in range(a + 2, min(a + 12, len(typed)) + 1) if typed[a:b] in quote}
+    pieces = {
+        typed[a:b] for a in range(len(typed)) for b in range(a + 2, min(a + 12, len(typed)) + 1) if typed[a:b] in quote
+    }
     pieces = {piece for piece in pieces if re.search(r"[\u3400-\u9fff\d%]{2}", piece)}
     return tuple(sorted(p for p in pieces if not any(p != other and p in other for other in pieces)))

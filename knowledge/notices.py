@@ -128,9 +128,11 @@ class _Reader:
         explicit = re.fullmatch(r"附件\s*(\d*)", line)
         if explicit:
             number = int(explicit[1] or number)
-        elif not (self.listing and number <= len(self.announced)):
-            return False
-        elif fuzz.ratio(line, self.announced[number - 1]) < 85 or line in self._listed():
+        elif (
+            not (self.listing and number <= len(self.announced))
+            or fuzz.ratio(line, self.announced[number - 1]) < 85
+            or line in self._listed()
+        ):
             return False
         self.attachment, self.row, self.listing = number, "", True
         self.section = f"附件{number}"
@@ -155,9 +157,7 @@ class _Reader:
             self._paragraph(self.section, line)
 
 
-def parse_clauses(
-    notice_id: str, text: str, section_paragraphs: tuple[str, ...] = ()
-) -> tuple[Clause, ...]:
+def parse_clauses(notice_id: str, text: str, section_paragraphs: tuple[str, ...] = ()) -> tuple[Clause, ...]:
     """Split a notice's text into labelled clauses, in reading order.
 
     `section_paragraphs` are openings of paragraphs that return from an item to its section, which a plain
@@ -186,8 +186,10 @@ def _fields(header: str, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _status(value: str, name: str) -> Literal["official", "unverified"]:
-    if value == "official" or value == "unverified":
-        return value
+    if value == "official":
+        return "official"
+    if value == "unverified":
+        return "unverified"
     raise KnowledgeError([f"{name}：text_status 只能写 official 或 unverified，现为“{value}”。"])
 
 

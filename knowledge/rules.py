@@ -86,7 +86,9 @@ class Rule:
 
     def fill(self, text: str, facts: Facts) -> str:
         """Put facts and sums into a statement."""
-        return text.format_map({key: _show(key, value) for key, value in self.complete(facts).items() if value is not None})
+        return text.format_map(
+            {key: _show(key, value) for key, value in self.complete(facts).items() if value is not None}
+        )
 
 
 def _show(key: str, value: Any) -> str:  # Any: a fact or a sum
@@ -150,7 +152,7 @@ def _rule(item: Item, file: str, problems: Problems) -> Rule:
             problems.add(file, f"{name} 的情形“{case.name}”", f"条件用了未列入 facts 的 {'、'.join(strange)}。")
     return Rule(
         id=name,
-        title=item.get("title", name),
+        title=str(item.get("title", name)),
         facts=facts,
         cases=tuple(cases),
         entries=strings(item.get("entries"), file, name, problems),

@@ -51,7 +51,9 @@ def read_vectors(path: Path) -> dict[bytes, NDArray[np.int8]]:
         return {key.tobytes(): row for key, row in zip(stored["keys"], stored["rows"], strict=True)}
 
 
-def write_vectors(path: Path, texts: Sequence[str], known: dict[bytes, NDArray[np.int8]]) -> dict[bytes, NDArray[np.int8]]:
+def write_vectors(
+    path: Path, texts: Sequence[str], known: dict[bytes, NDArray[np.int8]]
+) -> dict[bytes, NDArray[np.int8]]:
     """Encode the texts not known yet and store exactly the vectors of `texts`, eight bits a component."""
     wanted = {_key(text): text for text in texts}
     fresh = [key for key in wanted if key not in known]
@@ -59,7 +61,9 @@ def write_vectors(path: Path, texts: Sequence[str], known: dict[bytes, NDArray[n
     full = {key: known[key] for key in wanted if key in known} | dict(zip(fresh, rows, strict=True))
     keys = sorted(full)
     np.savez_compressed(
-        path, keys=np.array([np.frombuffer(key, dtype=np.uint8) for key in keys]), rows=np.array([full[key] for key in keys])
+        path,
+        keys=np.array([np.frombuffer(key, dtype=np.uint8) for key in keys]),
+        rows=np.array([full[key] for key in keys]),
     )
     return full
 
@@ -74,3 +78,8 @@ class SemanticIndex:
     def scores(self, text: str) -> Vectors:
         result: Vectors = self.rows @ encode([text])[0]
         return result
+
+
+def refresh(path: Path, texts: Sequence[str]) -> int:
+    """Bring the stored vectors up to the texts; how many are stored."""
+    return len(write_vectors(path, texts, read_vectors(path)))

@@ -51,7 +51,9 @@ def _safe_number(text: str) -> str:
 
 
 def _digits(text: str) -> str:
-    return "".join(str("〇一二三四五六七八九".find(c)) if c in "〇一二三四五六七八九" else "0" if c == "零" else c for c in text)
+    return "".join(
+        str("〇一二三四五六七八九".find(c)) if c in "〇一二三四五六七八九" else "0" if c == "零" else c for c in text
+    )
 
 
 def _tenths(match: re.Match[str]) -> str:
@@ -65,7 +67,7 @@ def clean(text: str) -> str:
     """Fold width and traditional characters, drop control characters; the words stay as typed."""
     text = unicodedata.normalize("NFKC", text)
     text = _CONTROL.sub("", text.replace("\n", " ").replace("\t", " "))
-    text = text.translate(str.maketrans({"?": "？", "!": "！", ",": "，", ";": "；", ":": "："}))
+    text = text.translate(str.maketrans("?!,;:", "？！，；："))
     return _SPACE_IN_CHINESE.sub(" ", _converter().convert(text)).strip()
 
 

@@ -37,7 +37,10 @@ class Exchange(Base):
     """A message and the reply it got. A repeated message gets the stored reply."""
 
     __tablename__ = "exchange"
-    __table_args__ = (UniqueConstraint("channel", "message_id"), Index("ix_exchange_address", "channel", "address", "id"))
+    __table_args__ = (
+        UniqueConstraint("channel", "message_id"),
+        Index("ix_exchange_address", "channel", "address", "id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     channel: Mapped[str] = mapped_column(String(16))

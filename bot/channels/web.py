@@ -113,9 +113,7 @@ def router(turns: TurnThread, sessions: sessionmaker[Session], key: bytes, clock
         except ValueError as error:
             raise HTTPException(422, f"请求有误：{error}") from error
         identity = secrets.token_hex(12)
-        inbound = Inbound(
-            channel="api", message_id=identity, address=asked.session or identity, text=asked.q, at=at
-        )
+        inbound = Inbound(channel="api", message_id=identity, address=asked.session or identity, text=asked.q, at=at)
         reply = await run_in_threadpool(turns.submit(inbound, given).result)
         return line(asked.q, reply)
 
@@ -125,7 +123,7 @@ def router(turns: TurnThread, sessions: sessionmaker[Session], key: bytes, clock
 def line(question: str, reply: Reply) -> dict[str, Any]:
     """A reply in the shape of CONTRACTS' `ask`, also when it is a menu or a form's step."""
     found = dict(reply.answer or {})
-    blank = {
+    blank: dict[str, Any] = {
         "question": question, "kind": reply.kind, "status": None, "verdict": None, "headline": reply.text.split("\n")[0],
         "text": reply.text, "more": reply.rest, "citations": [], "missing": [], "as_of": "", "edition": "", "score": 0.0,
         "route": reply.route,

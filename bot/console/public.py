@@ -24,7 +24,9 @@ _FIRST = ("专项资金能不能给站长发工资", "验收要满足什么条�
 
 def pages(version: str) -> Environment:
     """The templates of the pages, escaping everything."""
-    made = Environment(loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made = Environment(
+        loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     made.filters["label"] = label_text
     made.filters["cells"] = lambda text: text.split("\t")
     made.globals["version"] = version

@@ -1,13 +1,14 @@
 """Alembic's entry: runs the migrations on the URL it is given."""
 
+from typing import Literal
+
 from alembic import context
 
 from storage.db import UTCDateTime, make_engine
 from storage.models import Base
 
 
-
-def _render(kind: str, item: object, _context: object) -> str | bool:
+def _render(kind: str, item: object, _context: object) -> str | Literal[False]:
     """Write our own column type by its name in a new migration."""
     return "UTCDateTime()" if kind == "type" and isinstance(item, UTCDateTime) else False
 

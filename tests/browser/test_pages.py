@@ -16,10 +16,7 @@ SMALL_PHONE: ViewportSize = {"width": 360, "height": 640}
 DESKTOP: ViewportSize = {"width": 1366, "height": 768}
 
 QUESTION = "专项资金能不能给站长发工资"
-QUOTE = (
-    "中央财政资金不得用于网络交易平台、楼堂馆所建设、征地拆迁、购买流量、"
-    "人员经费等经常性开支以及提取工作经费等。"
-)
+QUOTE = "不得用于网络交易平台、楼堂馆所建设、征地拆迁、购买流量、人员经费等经常性开支"
 SCREEN_QUOTE = "不盲目安设大型电子显示屏等"
 SEARCH = "**/api/v1/search?*"
 
@@ -136,7 +133,7 @@ def test_the_chat_answers_with_the_conclusion_and_the_quoted_clause(
     reply = ask(page, QUESTION)
     card = reply.locator(".bubble").inner_text()
     assert card.startswith("不可以")
-    assert f"“{QUOTE}”" in card
+    assert re.search(f"“[^”]*{QUOTE}[^”]*”", card)
     for word in ("转发领导", "答得不对", "复制"):
         expect(reply.get_by_role("button", name=word, exact=True)).to_be_visible()
     no_sideways_scrolling(page)
@@ -302,9 +299,7 @@ def test_more_is_offered_only_where_there_is_more(page: Page, site: str) -> None
     expect(reply.get_by_role("button", name="转发领导")).to_have_count(0)
 
 
-def test_a_lost_message_is_sent_again_under_the_same_id(
-    page: Page, site: str, watch: Watch, shots: Path
-) -> None:
+def test_a_lost_message_is_sent_again_under_the_same_id(page: Page, site: str, watch: Watch, shots: Path) -> None:
     watch.staged = ("ERR_FAILED",)
     open_chat(page, site)
     sent = posts(page)
@@ -324,11 +319,31 @@ def test_a_lost_message_is_sent_again_under_the_same_id(
     expect(page.locator("#log .said")).to_have_text([QUESTION])
 
 
+def test_a_lost_message_waits_while_another_is_on_its_way(page: Page, site: str, watch: Watch) -> None:
+    watch.staged = ("ERR_FAILED",)
+    held: list[Route] = []
+    open_chat(page, site)
+    page.route("**/chat", lambda route: route.abort())
+    page.locator("#text").fill("验收要什么条件")
+    page.locator("#text").press("Enter")
+    expect(page.get_by_role("button", name="重发")).to_be_visible()
+    page.unroute("**/chat")
+    page.route("**/chat", lambda route: held.append(route))
+    page.locator("#text").fill(QUESTION)
+    page.locator("#text").press("Enter")
+    page.get_by_role("button", name="重发").click()
+    page.wait_for_timeout(100)
+    assert len(held) == 1
+    held[0].continue_()
+    expect(answers(page)).to_have_count(2)
+    page.unroute("**/chat")
+    page.get_by_role("button", name="重发").click()
+    expect(answers(page)).to_have_count(3)
+
+
 def test_a_refusal_of_the_server_is_shown_in_its_words(page: Page, site: str, watch: Watch) -> None:
     watch.staged = ("503",)
-    page.route(
-        "**/chat", lambda route: route.fulfill(status=503, json={"error": "系统正在升级，请稍后再试。"})
-    )
+    page.route("**/chat", lambda route: route.fulfill(status=503, json={"error": "系统正在升级，请稍后再试。"}))
     open_chat(page, site)
     page.locator("#text").fill(QUESTION)
     page.locator("#send").click()
@@ -412,8 +427,13 @@ def test_one_character_asks_nothing_and_clears_the_list(page: Page, site: str) -
     page.wait_for_timeout(200)
     assert asked == []
     search(page, "大屏")
+    page.route(SEARCH, lambda route: None)
+    box.fill("验收")
+    page.wait_for_timeout(150)
     box.press("Backspace")
     expect(options(page)).to_have_count(0)
+    page.wait_for_timeout(150)
+    expect(page.locator("#message .failed")).to_have_count(0)
 
 
 def test_nothing_is_asked_while_an_input_method_composes(page: Page, site: str) -> None:
@@ -449,6 +469,8 @@ def test_a_late_answer_to_an_earlier_text_is_dropped(page: Page, site: str) -> N
             route.continue_()
 
     page.route(SEARCH, hold)
+    # Without aborting, the late answer really arrives.
+    page.evaluate("AbortController.prototype.abort = () => {}")
     page.locator("#q").fill("流量")
     page.wait_for_timeout(150)
     search(page, "大屏")
@@ -518,9 +540,7 @@ def test_alt_and_a_digit_copies_that_result(page: Page, site: str, clipboard: Ca
     expect(options(page).nth(0)).to_have_attribute("aria-selected", "true")
 
 
-def test_the_three_copies_are_on_buttons_and_digits(
-    page: Page, site: str, clipboard: Callable[[str], str]
-) -> None:
+def test_the_three_copies_are_on_buttons_and_digits(page: Page, site: str, clipboard: Callable[[str], str]) -> None:
     box = open_lookup(page, site)
     search(page, "发工资")
     copied = set()
@@ -555,9 +575,7 @@ def test_a_copy_asked_for_before_the_answer_came_waits_for_it(
     assert "显示屏" in clipboard("text/plain")
 
 
-def test_no_result_says_what_to_do_and_hands_the_words_to_the_chat(
-    page: Page, site: str, shots: Path
-) -> None:
+def test_no_result_says_what_to_do_and_hands_the_words_to_the_chat(page: Page, site: str, shots: Path) -> None:
     box = open_lookup(page, site)
     page.route(SEARCH, lambda route: route.fulfill(json={"results": [], "ms": 1}))
     box.fill("每站补助标准")
@@ -600,9 +618,7 @@ def test_the_list_names_both_notices_and_their_standing(page: Page, site: str, s
 
 
 @pytest.mark.parametrize("size", [SMALL_PHONE, DESKTOP], ids=["small", "desktop"])
-def test_a_notice_has_an_address_for_every_clause(
-    page: Page, site: str, shots: Path, size: ViewportSize
-) -> None:
+def test_a_notice_has_an_address_for_every_clause(page: Page, site: str, shots: Path, size: ViewportSize) -> None:
     page.set_viewport_size(size)
     page.goto(f"{site}/notice/144-2020#四(二)")
     target = page.locator("section:target")

@@ -80,6 +80,8 @@
     return item;
   }
 
+  const LINE_CLASSES = { "“": "quote", "—": "source" };
+
   // The first line of a card is its conclusion; lines in quotation marks are the notice's own words.
   function fill(bubble, text, isCard) {
     const lines = text.split("\n");
@@ -89,7 +91,7 @@
     for (const line of lines) {
       const paragraph = document.createElement("p");
       paragraph.textContent = line;
-      if (line.startsWith("“")) paragraph.className = "quote";
+      paragraph.className = LINE_CLASSES[line[0]] || "";
       bubble.append(paragraph);
     }
   }

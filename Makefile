@@ -1,0 +1,58 @@
+# make run: set up and serve. make test: set up and test. make check: linters and tests.
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := chromium fonts-noto-cjk
+SHELL := /bin/bash
+
+.PHONY: run demo test check lint system bench vectors constraints clean
+
+run: .venv/.runtime
+	$(BIN)/countydesk serve
+
+demo: .venv/.runtime
+	$(BIN)/countydesk serve --demo
+
+test: system .venv/.dev
+	$(BIN)/pytest -n 2
+
+check: .venv/.dev lint test
+
+lint: .venv/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m bot.migrate
+	$(BIN)/countydesk knowledge check
+
+# The dense channel comes as a wheel for Linux and macOS; without it everything works, a little less well.
+.venv/.runtime: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo '需要 Python 3.11 或更新版本 / Python 3.11 or newer is needed: make PYTHON=python3.11 run'; exit 1; }
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[semantic]' \
+	  || $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/countydesk knowledge check
+	touch $@
+
+.venv/.dev: .venv/.runtime
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+# What the tests need from Debian: a browser and Chinese fonts.
+system:
+	@missing=$$(dpkg-query -W -f='$${Package} $${Status}\n' $(PACKAGES) 2>/dev/null | awk '/ok installed/ {print $$1}' | sort | comm -13 - <(printf '%s\n' $(PACKAGES) | sort)); \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	  else echo "请先运行 / please run first: sudo apt-get install -y $$missing"; exit 1; fi; fi
+
+bench: .venv/.dev
+	$(BIN)/python benchmarks/run.py
+
+vectors: .venv/.dev
+	$(BIN)/countydesk knowledge vectors
+
+constraints: .venv/.dev
+	$(BIN)/pip freeze --exclude-editable > constraints.txt
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
