@@ -35,6 +35,7 @@ from knowledge.search import best
 RULE_BONUS = 0.10  # for an entry whose rule can use a number that the question states
 CLAUSE_BONUS = 0.15  # for a follow-up that stays within the clause of the answer before
 ABSENT_MARGIN = 0.03  # a refusal must be this much nearer than an answer
+LEAD, UNEXPLAINED = 0.42, 0.35  # how the lead over a refusal and unexplained words move the confidence
 NEIGHBOUR = 0.15  # how far behind an entry may be that holds the value asked for
 STATED_CASES = 3  # up to so many possible cases are all stated
 SHORT_CLAUSE, LONG_CLAUSE = 120, 320  # characters; up to here a clause is quoted whole, always or when less sure
@@ -123,10 +124,10 @@ def _decide(asked: _Asked) -> Answer:
     top = _best(asked, matches)
     if (judged := _expense(asked, top)) is not None:
         return judged
-    if top.score < weights.answer_from:
-        return _unknown(asked, top)
     if top.entry.absent:
-        return _absence(asked, top.entry, top.score)
+        return _absence(asked, top.entry, top.score) if top.score >= weights.refuse_from else _unknown(asked, top)
+    if _confidence(asked, top, matches) < weights.answer_from:
+        return _unknown(asked, top)
     if (rule := asked.kb.rule_of.get(top.entry.id)) and (ruled := _rule(asked, rule, top)) is not None:
         return ruled
     hard = asked.question.slots & HARD_SLOTS
@@ -169,6 +170,13 @@ def _blended(asked: _Asked, before: Before, alone: list[Match], together: list[M
             score -= CLAUSE_BONUS
         blended.append(replace(match, score=score))
     return sorted(blended, key=lambda match: -match.score)
+
+
+def _confidence(asked: _Asked, top: Match, matches: list[Match]) -> float:
+    """How sure an answer is: its score, its lead over the nearest refusal, and the words it leaves unexplained."""
+    refusal = max((match.score for match in matches if match.entry.absent), default=0.0)
+    unexplained = 0.0 if asked.before else asked.kb.matcher.uncovered(asked.question, top.entry)
+    return top.score + LEAD * (top.score - refusal) - UNEXPLAINED * unexplained
 
 
 _TELLING = {"rate", "disbursement_rate", "use_rate", "pre_allocated", "poverty_applied", "delivery_days"}
@@ -307,17 +315,15 @@ def _unknown(asked: _Asked, match: Match) -> Answer:
 
 def _expense(asked: _Asked, top: Match) -> Answer | None:
     """Judge an expense when the question is about spending and names one; else None."""
-    question, before, sure = asked.question, asked.before, asked.kb.matcher.weights.sure
-    if question.slots & HARD_SLOTS or top.nearness >= sure:
+    question, before = asked.question, asked.before
+    if question.slots & HARD_SLOTS or top.nearness >= asked.kb.matcher.weights.sure:
         return None
     found = find_expense(asked.kb.expenses, question.text) or find_expense(asked.kb.expenses, question.repaired)
     if found is None:
         return None
     continued = before is not None and before.route.startswith("rule:expense") and leans_on_before(question.text, False)
-    answered = not top.entry.absent and top.score >= 0.85 * sure
-    if continued or is_about_spending(question.text) or (asks_to_do(question.text) and not answered):
-        return _judged(asked, found[0])
-    return None
+    doing = asks_to_do(question.text) and found[0].outcome == FORBIDDEN
+    return _judged(asked, found[0]) if continued or doing or is_about_spending(question.text) else None
 
 
 def _judged(asked: _Asked, row: Expense) -> Answer:

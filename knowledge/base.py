@@ -19,7 +19,7 @@ from knowledge.files import Problems, load_entries
 from knowledge.matching import Matcher
 from knowledge.model import Citation, Cite, Clause, Entry, KnowledgeError, Notice
 from knowledge.notices import load_notices
-from knowledge.question import Question, is_denied, is_yes_no, modal, slots
+from knowledge.question import Question, is_yes_no, leaning, modal, slots
 from knowledge.rules import Rule, load_rules
 from knowledge.search import Bm25
 from knowledge.text import initials, normalise
@@ -127,7 +127,7 @@ class KnowledgeBase:
             official=self.wording.rewrite(plain),
             repaired=self.wording.rewrite(fixed),
             yes_no=is_yes_no(plain),
-            denied=is_denied(plain),
+            leaning=leaning(plain),
             modal=modal(plain),
             slots=slots(plain) or slots(fixed),
             facts=read_facts(fixed, year=year),

@@ -1,15 +1,17 @@
 """Question → curated entries, ranked by how near their question forms are."""
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import rjieba
 from numpy.typing import NDArray
 
 from knowledge.model import Entry, Form, Verdict
-from knowledge.question import HARD_SLOTS, Question, is_denied, is_yes_no, slots
+from knowledge.question import HARD_SLOTS, Question, leaning, slots
 from knowledge.search import Bm25, GramIndex, Vector, best, sound_grams
 from knowledge.semantic import SemanticIndex
 from knowledge.text import normalise, squeeze
@@ -26,15 +28,18 @@ class Weights:
     spoken: float
     meant: float
     body: float
-    answer_from: float  # below this score nothing curated is near
+    refuse_from: float  # from this score a refusal that names what is missing is near enough
+    answer_from: float  # from this confidence an answer is near enough
     sure: float  # from this nearness a form is the same question in other words
 
 
-LEXICAL = Weights(written=0.75, spoken=0.25, meant=0.0, body=0.60, answer_from=0.34, sure=0.72)
-SEMANTIC = Weights(written=0.20, spoken=0.10, meant=0.70, body=0.40, answer_from=0.50, sure=0.76)
+LEXICAL = Weights(written=0.75, spoken=0.25, meant=0.0, body=0.60, refuse_from=0.30, answer_from=0.22, sure=0.72)
+SEMANTIC = Weights(written=0.20, spoken=0.10, meant=0.70, body=0.40, refuse_from=0.45, answer_from=0.46, sure=0.76)
 MEANT_ZERO = 0.78  # the cosine at which two questions have nothing in common
 TOP_FORMS = (0.60, 0.25, 0.15)  # an entry's three nearest forms speak for it
 OTHER_SLOT, EXTRA_SLOT = 0.72, 0.86  # a form that asks for another value; for a value where none is asked
+LESS_UNLIKE, DUTY_UNLIKE = 0.80, 0.90  # a form that leans another way than the question
+VOTERS, LOUDNESS, MAJORITY = 8, 6, 0.55
 OPPOSED = 0.80  # the nearest form is the reverse of the question (收费 against 免费)
 
 _GIVES = {
@@ -85,14 +90,15 @@ class Matcher:
         plain = [normalise(form.text) for form in self.forms]
         self.official = [wording.rewrite(text) for text in plain]
         self.masks = np.array([_mask(slots(text)) for text in plain], dtype=np.int32)
-        self.yes_no = [is_yes_no(text) for text in plain]
-        self.denied = [is_denied(text) for text in plain]
+        self.leanings = [leaning(text) for text in plain]
         self.exact = {squeeze(text): number for number, text in enumerate(plain)}
         self.meant = semantic(plain) if semantic else None
         self.weights = SEMANTIC if semantic else LEXICAL
         self.written = GramIndex(self.official)
         self.spoken = GramIndex(self.official, sound_grams)
-        self.bodies = Bm25(self._body(entry) for entry in self.entries)
+        self.spreads: dict[str, int] = {}
+        self.texts = [self._body(entry) for entry in self.entries]
+        self.bodies = Bm25(self.texts)
 
     def _body(self, entry: Entry) -> str:
         parts = [entry.title, entry.statement, *(form.text for form in entry.forms), *(c.quote for c in entry.cites)]
@@ -158,20 +164,46 @@ class Matcher:
         )
 
     def verdict(self, question: Question, entry: Entry) -> Verdict:
-        """The answer to a yes/no question as asked: the entry's yes/no forms vote, the nearest loudest.
+        """The answer to a yes/no question as asked: the entry's nearest yes/no forms vote.
 
-        A form's answer is turned round when the question denies what the form asks, or the reverse.
+        A form's answer is turned round when the question denies what the form asks, or the reverse; a form that leans
+        another way counts less. Without a clear majority the answer is "info": the statement stands alone.
         """
         near = self.nearness(question)
-        place = self.place[entry.id]
-        votes: defaultdict[Verdict, float] = defaultdict(float)
-        for n in range(self.starts[place], self.starts[place + 1]):
-            form = self.forms[n]
+        asked = question.leaning
+        votes: list[tuple[float, Verdict]] = []
+        for n in range(self.starts[self.place[entry.id]], self.starts[self.place[entry.id] + 1]):
+            form, other = self.forms[n], self.leanings[n]
             if form.verdict == "info" or self.wording.opposed(question.official, self.official[n]):
                 continue
-            turned = self.denied[n] != question.denied
-            votes[_FLIP.get(form.verdict, form.verdict) if turned else form.verdict] += float(near[n]) ** 3
-        return max(votes, key=lambda verdict: votes[verdict]) if votes else "info"
+            likeness = (1.0 if other.less == asked.less else LESS_UNLIKE) * (
+                1.0 if other.duty == asked.duty else DUTY_UNLIKE
+            )
+            turned = other.denied != asked.denied
+            votes.append((float(near[n]) * likeness, _FLIP.get(form.verdict, form.verdict) if turned else form.verdict))
+        tally: defaultdict[Verdict, float] = defaultdict(float)
+        for weight, verdict in sorted(votes, key=lambda vote: -vote[0])[:VOTERS]:
+            tally[verdict] += weight**LOUDNESS
+        if not tally:
+            return "info"
+        winner = max(tally, key=lambda verdict: tally[verdict])
+        return winner if tally[winner] >= MAJORITY * sum(tally.values()) else "info"
+
+    def uncovered(self, question: Question, entry: Entry) -> float:
+        """The share of a question's words, by rarity, that an entry's forms, statement and quotations never use."""
+        body = self.texts[self.place[entry.id]]
+        words = {word for word in rjieba.cut(question.official) if len(word) > 1 and word not in _ASKING}
+        weights = {word: math.log(1 + len(self.texts) / (1 + self._spread(word))) for word in words}
+        return sum(weights[word] for word in words if word not in body) / (sum(weights.values()) or 1.0)
+
+    def _spread(self, word: str) -> int:
+        """In how many entries a word occurs."""
+        if word not in self.spreads:
+            self.spreads[word] = sum(word in text for text in self.texts)
+        return self.spreads[word]
 
 
 _FLIP: dict[Verdict, Verdict] = {"yes": "no", "no": "yes"}
+_ASKING = frozenset(
+    ["什么", "怎么", "多少", "哪些", "哪个", "可以", "能不能", "我们", "你们", "是不是", "有没有", "要不要", "需要", "就是", "这个", "那个", "一个", "没有", "还是", "现在", "今年", "进行", "关于", "以及", "或者", "如何", "是否", "还要", "不能", "不会", "不是", "应该", "必须", "一下", "这样", "怎样", "什么时候"]
+)

@@ -38,8 +38,18 @@ _WH = re.compile(r"什么|哪|谁|几(?![乎率])|多少|怎么|如何|为什么
 _ELLIPTIC = re.compile(
     r"^(?:可以|能|行|算|要|得|必须|一定|允许).{2,}|(?:可以|就行了?|就可以了?|也行|也可以|没问题|得行|要得|合规|够了|算数|达标|算|超)[？?]?$"
 )
+# The predicate itself forbids, waives or finds fault (不能…吧, 不用…了吧, …算违规吧); a permission after it means that
+# the negation belongs to a condition instead (不给数据能验收吗).
 _DENIAL = re.compile(
-    r"不能|不可以|不得|不准|不许|不让|不允许|禁止|不支持|不用|不需要|不必|不要(?!求)|不会|不算|不给|不行|不属于|无需|没必要|没有要求|不该|不应|不再"
+    r"(?:不能|不可以|不得|不准|不许|不让|不允许|禁止|不支持|不用|不需要|不必|不会|不算|不行|不属于|无需|没必要|没有要求|不该|不应|不再"
+    r"|不要(?!求)|不够|不合(?!适)|违规|违反|没资格|不给|不补|不管|不追求|不看|不查|没有?(?=.{0,6}(?:要求|规定|限制|资格|机会)))"
+    r"(?!.*(?:能|可以|行吗|行不|行吧|成吗|合规|没事|没问题|算|达标|也行|过得去))"
+)
+# What is asked about is itself negative or cut short: 不回访行吗, 光贴码, 只发给学员.
+_LESS = re.compile(r"不(?!是|同|仅|但|足|少于|超过|低于)|没|未|别(?!的|人)|光(?!伏)|只(?!要|有)|糊弄|随便|随意|凑")
+_DUTY = re.compile(
+    r"要不要|需不需要|用不用|得不得|必须|一定|非要|非得|需要|须|应不应|该不该|应该|得(?=.{1,12}(?:吗|吧|不)[？?]?$)"
+    r"|(?<![不只主重还])要(?!求|是|么|点)|还要|不用|不必|无需|强制|硬性"
 )
 _CONFIRM = re.compile(r"(?:是吗|吧|对吧|对吗|是吧|是不是|对不对|没错吧|是这样吗|了吗|吗)[？?。！!\s]*$|是不是|^是否")
 
@@ -67,6 +77,19 @@ _FOLLOW = re.compile(r"^(?:那么?|要是|如果是|换成|还有|另外|再|然
 
 
 @dataclass(frozen=True, kw_only=True)
+class Leaning:
+    """How a yes/no question leans, for comparing it with a form whose answer is known.
+
+    `denied`: it supposes a prohibition or a waiver (不能买流量是吗); `less`: it asks about doing less (不回访行吗);
+    `duty`: it asks for an obligation rather than a permission.
+    """
+
+    denied: bool
+    less: bool
+    duty: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Question:
     """A question understood. `text` is normalised, `official` rewritten, `repaired` the same after homophone repair."""
 
@@ -75,10 +98,14 @@ class Question:
     official: str
     repaired: str
     yes_no: bool
-    denied: bool
+    leaning: Leaning
     modal: str
     slots: frozenset[str]
     facts: dict[str, Fact] = field(default_factory=dict)
+
+    @property
+    def denied(self) -> bool:
+        return self.leaning.denied
 
     @property
     def wordless(self) -> bool:
@@ -110,10 +137,13 @@ def is_yes_no(text: str) -> bool:
     return bool(_ELLIPTIC.search(text)) and not _WH.search(text)
 
 
-def is_denied(text: str) -> bool:
-    """True when the question supposes the opposite: 不能买流量是吗, 是不是就不用报了."""
-    without = _A_NOT_A.sub("＿", _FREE.sub("免费", text))
-    return bool(_DENIAL.search(without)) and bool(_CONFIRM.search(text))
+def leaning(text: str) -> Leaning:
+    """Read how a yes/no question leans."""
+    free = _FREE.sub("免费", text)
+    without = re.sub(r"[不没][？?。\s]*$", "", _A_NOT_A.sub("＿", free))
+    denied = bool(_DENIAL.search(without)) and bool(_CONFIRM.search(free))
+    rest = _DENIAL.sub("", without) if denied else without
+    return Leaning(denied=denied, less=bool(_LESS.search(rest)), duty=bool(_DUTY.search(free)))
 
 
 def modal(text: str) -> str:
