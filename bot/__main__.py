@@ -176,7 +176,7 @@ def serve(
 
     configure_logging()
     chosen = demo_settings(settings()) if demo else settings()
-    web = web_app(chosen)
+    web = web_app(chosen, sample=demo)
     where = f"http://{host}:{port}"
     typer.echo(f"countydesk 已启动：{where}（对话） {where}/lookup（查答案）", err=True)
     typer.echo(f"countydesk is running: {where} (chat), {where}/lookup (look-up). Ctrl+C stops it.", err=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import structlog
 from fastapi import FastAPI, HTTPException, Request
@@ -19,11 +20,12 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from bot.channels import web
 from bot.console import public
+from bot.demo import counties, seed
 from bot.dialogue import Assistant, Handlers
 from bot.migrate import upgrade
 from bot.settings import Settings, ensure_key, load_settings
 from bot.turns import TurnThread
-from handlers import ask, menu
+from handlers import ask, demo, menu
 from knowledge.base import KnowledgeBase, load, pack
 from storage.db import make_engine, make_sessions, transaction
 from storage.editions import edition_number
@@ -61,17 +63,17 @@ def clock_of(chosen: Settings) -> Clock:
     return lambda: at
 
 
-def assistant(kb: KnowledgeBase, chosen: Settings | None = None) -> Assistant:
-    """The assistant with every handler."""
-    given = {}
+def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) -> Assistant:  # Any: see Turn.given
+    """The assistant with every handler; `more` is given to each turn."""
+    given: dict[str, Any] = dict(more)
     if chosen is not None:
-        given = {
+        given |= {
             "province": chosen.province.name,
             "report_channel": chosen.province.report_channel,
             "base_url": chosen.web.base_url,
         }
     handlers = Handlers(
-        routes=[*menu.ROUTES, *ask.ROUTES],
+        routes=[*menu.ROUTES, *ask.ROUTES, *demo.ROUTES],
         flows={flow.name: flow for flow in ask.flows(kb)},
         ask=ask.ask,
         why=ask.why,
@@ -120,12 +122,14 @@ def published(sessions: sessionmaker[Session], now: datetime) -> KnowledgeBase:
         return kb.numbered(edition_number(db, kb.digest, pack(), now))
 
 
-def web_app(chosen: Settings, clock: Clock | None = None) -> FastAPI:
-    """The web server: chat, look-up, notices, answer API, health."""
+def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = False) -> FastAPI:
+    """The web server: chat, look-up, notices, answer API, health; with `sample`, the demo's province."""
     clock = clock or clock_of(chosen)
     sessions = open_database(chosen)
     kb = published(sessions, clock())
-    turns = TurnThread(assistant(kb, chosen), sessions)
+    turns = TurnThread(assistant(kb, chosen, **({"counties": counties()} if sample else {})), sessions)
+    if sample:
+        seed(turns, sessions)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -136,6 +140,7 @@ def web_app(chosen: Settings, clock: Clock | None = None) -> FastAPI:
     templates = public.pages(version("countydesk"))
     app.include_router(web.router(turns, sessions, ensure_key(chosen.key_file), clock))
     app.include_router(public.router(kb, templates, clock))
+    app.add_api_route("/favicon.ico", lambda: Response(status_code=204), methods=["GET"])
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _health(app, sessions)
     _errors(app, lambda title, words: templates.get_template("error.html").render(title=title, text=words))

@@ -151,7 +151,8 @@ class Assistant:
         flow = self.handlers.flows.get(name)
         if flow is None:
             raise Invalid(say("dialogue.no_such_form"))
-        turn.conversation.flow, turn.conversation.answers = flow.name, []
+        turn.conversation.flow = flow.name
+        turn.conversation.answers = [[key, value] for key, value in flow.start(turn).items()]
         return self._advance(turn, flow)
 
     def _in_flow(self, turn: Turn, flow: Flow, word: str | None) -> Reply:

@@ -25,12 +25,13 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Flow:
-    """A form: its steps in order, and what is done with the answers."""
+    """A form: its steps in order, what is done with the answers, and what is known when it begins."""
 
     name: str
     title: str
     steps: tuple[Step, ...]
     done: Callable[[Turn, Answers], Reply]
+    start: Callable[[Turn], Answers] = lambda turn: {}
 
     def next_step(self, answers: Answers) -> Step | None:
         """The first step that applies and is not answered yet."""

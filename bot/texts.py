@@ -35,7 +35,7 @@ def _module(stem: str) -> Any:  # Any: a Jinja2 module has its macros as attribu
     return environment().get_template(f"{stem}.j2").module
 
 
-def say(name: str, **values: Any) -> str:  # Any: macros take what their message needs
+def say(name: str, /, **values: Any) -> str:  # Any: macros take what their message needs
     """Render the message `stem.part`: macro `part` of stem.j2. Raises on an unknown message or a missing value."""
     stem, _, part = name.partition(".")
     return str(getattr(_module(stem), part)(**values)).strip()

@@ -1,7 +1,7 @@
 """Policy questions: answer from the knowledge, compose the card, keep what the next question leans on."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
@@ -145,7 +145,7 @@ def as_json(found: Answer) -> dict[str, Any]:
 def _facts(turn: Turn) -> dict[str, Fact]:
     """What is known of the asker: said earlier in the conversation, or given with the message."""
     stored = {key: parse_fact(key, kept["value"]) for key, kept in turn.conversation.facts.items()}
-    return {**stored, **turn.given}
+    return {**stored, **{key: value for key, value in turn.given.items() if key in KINDS}}
 
 
 def _store_facts(turn: Turn, facts: Mapping[str, Fact]) -> None:
@@ -302,7 +302,7 @@ def _step(rule: Rule, key: str) -> Step:
     )
 
 
-def _judged(rule: Rule) -> Any:  # Any: a Flow's `done`
+def _judged(rule: Rule) -> Callable[[Turn, Answers], Reply]:
     def done(turn: Turn, answers: Answers) -> Reply:
         facts = {key: parse_fact(key, value) for key, value in answers.items()}
         question = turn.kb.understand(rule.title, turn.now.year)
@@ -311,10 +311,23 @@ def _judged(rule: Rule) -> Any:  # Any: a Flow's `done`
     return done
 
 
+def _remembered(rule: Rule) -> Callable[[Turn], Answers]:
+    def start(turn: Turn) -> Answers:
+        return {key: _plain(value) for key, value in _facts(turn).items() if key in rule.facts}
+
+    return start
+
+
 def flows(kb: KnowledgeBase) -> list[Flow]:
     """One form for each rule: it asks the facts that still matter and ends with the rule's answer."""
     return [
-        Flow(name=rule.id, title=rule.title, steps=tuple(_step(rule, key) for key in rule.facts), done=_judged(rule))
+        Flow(
+            name=rule.id,
+            title=rule.title,
+            steps=tuple(_step(rule, key) for key in rule.facts),
+            done=_judged(rule),
+            start=_remembered(rule),
+        )
         for rule in kb.rules.values()
     ]
 

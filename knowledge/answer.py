@@ -28,7 +28,7 @@ from knowledge.model import (
     Facts,
     Verdict,
 )
-from knowledge.question import HARD_SLOTS, Question, leans_on_before, small_talk
+from knowledge.question import HARD_SLOTS, Question, leans_on_before, small_talk, wants_a_value
 from knowledge.rules import Case, Rule
 from knowledge.search import best
 
@@ -37,6 +37,7 @@ CLAUSE_BONUS = 0.15  # for a follow-up that stays within the clause of the answe
 ABSENT_MARGIN = 0.03  # a refusal must be this much nearer than an answer
 LEAD, UNEXPLAINED = 0.42, 0.35  # how the lead over a refusal and unexplained words move the confidence
 NEIGHBOUR = 0.15  # how far behind an entry may be that holds the value asked for
+TWIN_MARGIN = 0.12  # twins this close are both shown
 STATED_CASES = 3  # up to so many possible cases are all stated
 SHORT_CLAUSE, LONG_CLAUSE = 120, 320  # characters; up to here a clause is quoted whole, always or when less sure
 
@@ -83,7 +84,7 @@ def answer_entry(kb: KnowledgeBase, match: Match, question: Question, on: date) 
 
 def apply_rule(kb: KnowledgeBase, rule: Rule, facts: Facts, *, on: date, question: Question) -> Answer:
     """What a rule says to stated facts, for a form that has asked them one by one."""
-    asked = _Asked(kb=kb, question=question, remembered=facts, on=on, before=None)
+    asked = _Asked(kb=kb, question=replace(question, yes_no=True), remembered=facts, on=on, before=None)
     entry = kb.by_id[rule.entries[0]]
     match = Match(entry=entry, score=1.0, form=entry.forms[0], nearness=1.0)
     found = _rule(asked, rule, match) or _entry(asked, match)
@@ -122,6 +123,8 @@ def _decide(asked: _Asked) -> Answer:
     weights = asked.kb.matcher.weights
     matches = _matches(asked)
     top = _best(asked, matches)
+    if (both := _both_rates(asked)) is not None:
+        return both
     if (judged := _expense(asked, top)) is not None:
         return judged
     if top.entry.absent:
@@ -134,7 +137,12 @@ def _decide(asked: _Asked) -> Answer:
     if hard and hard == asked.question.slots and not hard & gives(top.entry) and top.nearness < weights.sure:
         holder = _holder(matches, top, hard)
         return _entry(asked, holder) if holder else _near_miss(asked, top, sorted(hard)[0])
-    return _entry(asked, top)
+    return _entry(asked, top, _twin(matches, top))
+
+
+def _twin(matches: list[Match], top: Match) -> Entry | None:
+    """The entry easily confused with the best one, when it is about as near to the question."""
+    return next((m.entry for m in matches if m.entry.id == top.entry.twin and m.score > top.score - TWIN_MARGIN), None)
 
 
 def _matches(asked: _Asked) -> list[Match]:
@@ -249,19 +257,20 @@ def _quoted(asked: _Asked, match: Match) -> tuple[Cite, ...]:
     return (replace(cites[0], quote=text), *cites[1:])
 
 
-def _entry(asked: _Asked, match: Match) -> Answer:
+def _entry(asked: _Asked, match: Match, twin: Entry | None = None) -> Answer:
+    """The answer of an entry; with its twin when the question does not say which of the two is meant."""
     entry = match.entry
     statement, cites = entry.statement, _quoted(asked, match)
-    if (twin := asked.kb.by_id.get(entry.twin)) is not None:
-        statement, cites = f"{statement}\n{twin.statement}", cites + twin.cites
+    if twin is not None:
+        statement, cites = f"{statement}\n{twin.statement}", (*entry.cites, *twin.cites)
     return asked.reply(
         status=entry.status,
-        verdict=_verdict(asked, match),
+        verdict=_verdict(asked, match) if twin is None else "info",
         statement=statement,
         citations=asked.cited(cites),
         binds=entry.binds,
         sums=(entry.derive,) if entry.derive else (),
-        notes=_passed(asked.on, entry.deadline),
+        notes=_passed(asked.on, entry.deadline if twin is None else None),
         score=match.score,
         route=entry.id,
     )
@@ -370,10 +379,12 @@ def _stated(asked: _Asked, rule: Rule, match: Match, cases: list[Case], known: M
             return None
         statements, sums = [rule.outline.statement], [rule.outline.sum]
     written = cases[0].status != NOT_WRITTEN
+    verdict, modal = _rule_verdict(asked.question, rule, cases)
     return asked.reply(
         kind="answer" if written else "abstain",
+        modal=modal,
         status=cases[0].status,
-        verdict=_rule_verdict(asked.question, rule, cases) if written else None,
+        verdict=verdict if written else None,
         statement="\n".join(rule.fill(text, known) for text in statements),
         citations=asked.cited(tuple(dict.fromkeys(cite for case in cases for cite in case.cites))),
         binds=rule.binds,
@@ -387,6 +398,37 @@ def _stated(asked: _Asked, rule: Rule, match: Match, cases: list[Case], known: M
     )
 
 
+_NAMES_A_RATE = re.compile(r"验收|申报|再报|拨付|使用|支付|花")
+
+
+def _both_rates(asked: _Asked) -> Answer | None:
+    """A rate that could be either of the two 90 % figures is judged by both rules, side by side."""
+    question, kb = asked.question, asked.kb
+    rules = [rule for rule in kb.rules.values() if any(KINDS[key].type == "rate" for key in rule.facts)]
+    if "rate" not in question.facts or _NAMES_A_RATE.search(question.text) or len(rules) != 2:
+        return None
+    if asked.before is not None and asked.before.route not in ("unknown", "chat"):
+        return None
+    entries = [kb.by_id[rule.entries[0]] for rule in rules]
+    matches = [Match(entry=entry, score=1.0, form=entry.forms[0], nearness=1.0) for entry in entries]
+    found = [_rule(asked, rule, match) for rule, match in zip(rules, matches, strict=True)]
+    if found[0] is None or found[1] is None:
+        return None
+    verdicts = {one.verdict for one in found if one is not None}
+    return replace(
+        found[0],
+        verdict=found[0].verdict if len(verdicts) == 1 else "conditional",
+        statement=f"{found[0].statement}\n{found[1].statement}",
+        citations=found[0].citations + found[1].citations,
+        sums=found[0].sums + found[1].sums,
+        binds="",
+        facts={},
+        choices=(),
+        missing=tuple(key for rule in rules for key in rule.facts if KINDS[key].type == "rate"),
+        route="rule:two-rates",
+    )
+
+
 def _fillable(rule: Rule, case: Case, known: Mapping[str, Fact]) -> bool:
     try:
         rule.fill(case.statement, known)
@@ -395,14 +437,23 @@ def _fillable(rule: Rule, case: Case, known: Mapping[str, Fact]) -> bool:
     return True
 
 
-def _rule_verdict(question: Question, rule: Rule, cases: list[Case]) -> Verdict:
-    if not question.yes_no:
-        return "info"
-    if len({case.verdict for case in cases}) > 1:
-        return "conditional"
-    verdict = cases[0].verdict
+def _rule_verdict(question: Question, rule: Rule, cases: list[Case]) -> tuple[Verdict, str]:
+    """The verdict as asked and the word it opens with; 超没超 and 算不算晚 ask the other way round."""
+    told = bool(question.facts) and not wants_a_value(question.text)  # 我们只有88%呢 waits for a verdict too
+    if not (question.yes_no or told):
+        return "info", "is"
     turned = any(word in question.text for word in rule.inverse)
-    return _FLIP.get(verdict, verdict) if turned != question.denied else verdict
+    word = (
+        "denied"
+        if question.denied
+        else "is"
+        if turned or question.modal != "may" and rule.modal == "is"
+        else rule.modal
+    )
+    if len({case.verdict for case in cases}) > 1:
+        return "conditional", word
+    verdict = cases[0].verdict
+    return (_FLIP.get(verdict, verdict) if turned != question.denied else verdict), word
 
 
 def _offer(key: str) -> tuple[Choice, ...]:

@@ -7,7 +7,7 @@ from datetime import date
 from knowledge.answer import answer, answer_entry
 from knowledge.base import KnowledgeBase
 from knowledge.matching import Match
-from knowledge.model import Answer
+from knowledge.model import Answer, Form
 from knowledge.text import normalise
 
 SHORTEST = 2
@@ -47,7 +47,7 @@ def look_up(kb: KnowledgeBase, text: str, *, on: date, limit: int = 7) -> list[F
             continue
         seen.add(identity)
         title = kb.by_id[one.route].title if one.route in kb.by_id else _rule_title(kb, one.route)
-        found.append(Found(answer=one, title=title, why=why, marks=_marks(question.official + " " + typed, one)))
+        found.append(Found(answer=one, title=title, why=why, marks=_marks(f"{question.official} {typed} {text}", one)))
     return found[:limit]
 
 
@@ -64,7 +64,7 @@ def _by_initials(kb: KnowledgeBase, typed: str, on: date, limit: int) -> list[Fo
     )
     found = []
     for _, _, entry in hits[:limit]:
-        match = Match(entry=entry, score=1.0, form=entry.forms[0], nearness=1.0)
+        match = Match(entry=entry, score=1.0, form=Form(text=entry.title, verdict="info"), nearness=1.0)
         question = kb.understand(entry.title, on.year)
         one = answer_entry(kb, match, question, on)
         found.append(Found(answer=one, title=entry.title, why=f"{typed} → {entry.title}", marks=()))

@@ -128,6 +128,11 @@ def slots(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def wants_a_value(text: str) -> bool:
+    """True when a question has a question word: what, who, how much …"""
+    return bool(_WH.search(text))
+
+
 def is_yes_no(text: str) -> bool:
     """True for a question that wants yes or no: 能不能…, …吗, …吧, 可以…."""
     if _A_NOT_A.search(text):

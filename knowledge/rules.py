@@ -45,7 +45,7 @@ class Outline:
 class Rule:
     """A rule: the facts it asks, in order, derived numbers, and its cases.
 
-    `entries` are the curated facts it decides for a county; `inverse` words ask for the violation (超没超, 算不算晚) and turn yes and no round.
+    `entries` are the curated facts it decides for a county; `inverse` words ask for the violation (超没超, 算不算晚) and turn yes and no round; `modal` is the word that opens its yes or no.
     """
 
     id: str
@@ -56,6 +56,7 @@ class Rule:
     outline: Outline | None = None
     sums: Mapping[str, ast.expr] = field(default_factory=dict)
     inverse: tuple[str, ...] = ()
+    modal: str = "may"
     binds: str = ""
     tests: tuple[Mapping[str, Any], ...] = ()  # Any: YAML mappings, read by `failures`
 
@@ -159,6 +160,7 @@ def _rule(item: Item, file: str, problems: Problems) -> Rule:
         outline=_outline(item.get("outline"), file, name, problems),
         sums=sums,
         inverse=strings(item.get("inverse"), file, name, problems),
+        modal=str(item.get("modal", "may")),
         binds=item.get("binds", ""),
         tests=tuple(item.get("tests") or []),
     )
