@@ -239,10 +239,9 @@ def knowledge_vectors() -> None:
 @db_app.command("upgrade")
 def db_upgrade() -> None:
     """把数据库升级到最新结构。"""
-    from bot.app import settings
-    from bot.migrate import upgrade
+    from bot.app import migrate, settings
 
-    upgrade(settings().database_url)
+    migrate(settings().database_url)
     typer.echo("数据库已是最新结构。")
 
 

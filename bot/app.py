@@ -106,13 +106,18 @@ def desk(kb: KnowledgeBase | None = None) -> Desk:
     return Desk(kb=kb, turns=TurnThread(assistant(kb), sessions), sessions=sessions)
 
 
-def open_database(chosen: Settings) -> sessionmaker[Session]:
-    """Connect and, on SQLite, bring the schema up to date."""
-    url = chosen.database_url
+def migrate(url: str) -> None:
+    """Bring a database to the newest schema, making the folder of an SQLite file first."""
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        upgrade(url)
-    return make_sessions(make_engine(url))
+    upgrade(url)
+
+
+def open_database(chosen: Settings) -> sessionmaker[Session]:
+    """Connect and, on SQLite, bring the schema up to date."""
+    if chosen.database_url.startswith("sqlite"):
+        migrate(chosen.database_url)
+    return make_sessions(make_engine(chosen.database_url))
 
 
 def published(sessions: sessionmaker[Session], now: datetime) -> KnowledgeBase:

@@ -34,8 +34,8 @@ from knowledge.search import best
 
 RULE_BONUS = 0.10  # for an entry whose rule can use a number that the question states
 CLAUSE_BONUS = 0.15  # for a follow-up that stays within the clause of the answer before
-ABSENT_MARGIN = 0.03  # a refusal must be this much nearer than an answer
-LEAD, UNEXPLAINED = 0.42, 0.35  # how the lead over a refusal and unexplained words move the confidence
+ABSENT_MARGIN, FOREIGN_MARGIN = 0.06, 0.05  # a refusal must be so much nearer than an answer that fits as well
+LEAD, GAP, FOREIGN, LACKING = 1.9, 3.8, 1.1, 1.1  # weights of the confidence, its score counting 1
 NEIGHBOUR = 0.15  # how far behind an entry may be that holds the value asked for
 TWIN_MARGIN = 0.12  # twins this close are both shown
 STATED_CASES = 3  # up to so many possible cases are all stated
@@ -181,10 +181,21 @@ def _blended(asked: _Asked, before: Before, alone: list[Match], together: list[M
 
 
 def _confidence(asked: _Asked, top: Match, matches: list[Match]) -> float:
-    """How sure an answer is: its score, its lead over the nearest refusal, and the words it leaves unexplained."""
+    """How sure an answer is, fitted by logistic regression (benchmarks/README.md).
+
+    Its score, its lead over the nearest refusal and over the next fact of another clause, less the words that belong
+    to other facts and a value asked for that it does not hold.
+    """
+    own = {(cite.notice, cite.clause) for cite in top.entry.cites}
     refusal = max((match.score for match in matches if match.entry.absent), default=0.0)
-    unexplained = 0.0 if asked.before else asked.kb.matcher.uncovered(asked.question, top.entry)
-    return top.score + LEAD * (top.score - refusal) - UNEXPLAINED * unexplained
+    others = (
+        m.score for m in matches if not m.entry.absent and not own & {(c.notice, c.clause) for c in m.entry.cites}
+    )
+    hard = asked.question.slots & HARD_SLOTS
+    lacking = bool(hard) and not hard & gives(top.entry)
+    foreign = 0.0 if asked.before else asked.kb.matcher.foreign(asked.question, top.entry)
+    lead, gap = top.score - refusal, top.score - max(others, default=0.0)
+    return top.score + LEAD * lead + GAP * gap - FOREIGN * foreign - LACKING * lacking
 
 
 _TELLING = {"rate", "disbursement_rate", "use_rate", "pre_allocated", "poverty_applied", "delivery_days"}
@@ -208,7 +219,9 @@ def _best(asked: _Asked, matches: list[Match]) -> Match:
         rival = next((match for match in lifted if not match.entry.absent), None)
         hard = question.slots & HARD_SLOTS
         if rival and rival.score > top.score - ABSENT_MARGIN and (not hard or hard & gives(rival.entry)):
-            return rival
+            matcher = kb.matcher
+            fits = matcher.foreign(question, rival.entry) <= matcher.foreign(question, top.entry) + FOREIGN_MARGIN
+            return rival if fits else top
     return top
 
 
@@ -358,7 +371,7 @@ def _rule(asked: _Asked, rule: Rule, match: Match) -> Answer | None:
     """Apply a rule to the known facts; None when nothing is known that the rule could use."""
     question = asked.question
     known = known_for(rule.facts, question.facts, asked.remembered)
-    if not known:
+    if not known or "money" in question.slots:
         return None
     cases = rule.possible(known)
     if not cases:

@@ -45,7 +45,7 @@ _ALLOWED = (
 
 
 def names(tree: ast.expr) -> list[str]:
-    """The facts an expression uses, in order of appearance."""
+    """The facts an expression uses, each once."""
     called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     found = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id not in called]
     return list(dict.fromkeys(found))

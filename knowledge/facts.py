@@ -117,7 +117,7 @@ _BARE_RATE = re.compile(
 )
 _USE = re.compile(r"使用率?|用了|花了|花到|花掉|用到|用掉|使用|支出率")
 _PAYOUT = re.compile(r"拨付|支付|拨了|拨到|付了|打出去|再申报|二次申报|再报")
-_BATCH = re.compile(r"(20[0-3]\d)年(?!\d*月|底|初|[^，。]{0,6}下达|[^，。]{0,8}评价(?:结束|完成|做完))")
+_BATCH = re.compile(r"(20[0-3]\d)年(?!\d*月|底|初|结束|完成|做完|[^，。]{0,6}下达|[^，。]{0,8}评价(?:结束|完成|做完))")
 _NO_COMPLETE = re.compile(
     r"没(?:有)?(?:完工|投用|投入使用|建完|建成|弄完|干完)|未(?:完工|投入使用|建成)|在建|还在(?:建|施工)|完工一半|(?:一半|部分)[^，。]{0,4}(?:没|未)"
 )
@@ -135,8 +135,11 @@ _QUOTA = re.compile(
 )
 _APPLIED = re.compile(r"(?<!申请)(?:申报|上报|报|推荐)(?:了|上去|到)?(\d+)个(?!名额|指标)")
 _POOR_APPLIED = re.compile(r"(?:贫困县|穷县)(?:只|才|有|报了?|占)*(\d+)个|(\d+)个(?:是)?(?:贫困县|穷县)")
-_DAYS = re.compile(r"(\d+)天")
-_MONTH_DAY = re.compile(r"(?:(20\d\d)年)?(\d{1,2})月(?:(\d{1,2})[日号]?|(初|上旬|底|末))")
+# A delivery time, not a delay: 晚两天 and 迟了三天 are lateness.
+_DAYS = re.compile(
+    r"(?:送|到村|配送|快递|物流|包裹|寄)[^，。？]*?(?<![晚迟])(?<![晚迟]了)(?<!超过)(?<!逾期)(\d+)天|(?<![晚迟])(?<![晚迟]了)(?<!逾期)(\d+)天[^，。？]*?(?:送|到村|配送|能到)"
+)
+_MONTH_DAY = re.compile(r"(?:(20\d\d)年)?(\d{1,2})月(?:(\d{1,2})[日号]?|(初|上旬))")
 
 
 def _rates(text: str) -> dict[str, float]:
@@ -176,7 +179,7 @@ def _submitted(text: str, year: int) -> date | None:
     match = _MONTH_DAY.search(text)
     if not match:
         return None
-    day = {"初": 1, "上旬": 1, "底": 28, "末": 28}.get(match[4] or "", 0) or int(match[3])
+    day = {"初": 1, "上旬": 1}.get(match[4] or "", 0) or int(match[3])
     try:
         return date(int(match[1] or year), int(match[2]), day)
     except ValueError:

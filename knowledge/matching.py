@@ -33,8 +33,8 @@ class Weights:
     sure: float  # from this nearness a form is the same question in other words
 
 
-LEXICAL = Weights(written=0.75, spoken=0.25, meant=0.0, body=0.60, refuse_from=0.30, answer_from=0.22, sure=0.72)
-SEMANTIC = Weights(written=0.20, spoken=0.10, meant=0.70, body=0.40, refuse_from=0.45, answer_from=0.46, sure=0.76)
+LEXICAL = Weights(written=0.75, spoken=0.25, meant=0.0, body=0.60, refuse_from=0.30, answer_from=0.20, sure=0.72)
+SEMANTIC = Weights(written=0.20, spoken=0.10, meant=0.70, body=0.40, refuse_from=0.45, answer_from=0.15, sure=0.76)
 MEANT_ZERO = 0.78  # the cosine at which two questions have nothing in common
 TOP_FORMS = (0.60, 0.25, 0.15)  # an entry's three nearest forms speak for it
 OTHER_SLOT, EXTRA_SLOT = 0.72, 0.86  # a form that asks for another value; for a value where none is asked
@@ -189,12 +189,16 @@ class Matcher:
         winner = max(tally, key=lambda verdict: tally[verdict])
         return winner if tally[winner] >= MAJORITY * sum(tally.values()) else "info"
 
-    def uncovered(self, question: Question, entry: Entry) -> float:
-        """The share of a question's words, by rarity, that an entry's forms, statement and quotations never use."""
+    def foreign(self, question: Question, entry: Entry) -> float:
+        """The share of a question's words, by rarity, that belong to other entries and never occur in this one.
+
+        Words that no entry knows say nothing: they are everyday language.
+        """
         body = self.texts[self.place[entry.id]]
         words = {word for word in rjieba.cut(question.official) if len(word) > 1 and word not in _ASKING}
         weights = {word: math.log(1 + len(self.texts) / (1 + self._spread(word))) for word in words}
-        return sum(weights[word] for word in words if word not in body) / (sum(weights.values()) or 1.0)
+        strange = (weights[word] for word in words if word not in body and self._spread(word))
+        return sum(strange) / (sum(weights.values()) or 1.0)
 
     def _spread(self, word: str) -> int:
         """In how many entries a word occurs."""

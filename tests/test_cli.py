@@ -107,7 +107,12 @@ def test_knowledge_check_counts_and_names_uncovered_clauses(program: Program) ->
     ],
 )
 def test_unusable_settings_stop_the_start_and_are_all_named(
-    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toml: str, environment: dict[str, str], named: list[str]
+    program: Program,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    toml: str,
+    environment: dict[str, str],
+    named: list[str],
 ) -> None:
     (tmp_path / "countydesk.toml").write_text(toml, encoding="utf-8")
     for name, value in environment.items():

@@ -31,7 +31,9 @@ def test_the_api_answers_in_the_agreed_shape(site: str) -> None:
 
 
 def test_the_api_uses_stated_facts_and_keeps_a_session(site: str) -> None:
-    answer = ask(site, q="问题整改什么时候完成", facts={"batch_year": "2016", "evaluated": "yes"}, on="2020-06-01").json()
+    answer = ask(
+        site, q="问题整改什么时候完成", facts={"batch_year": "2016", "evaluated": "yes"}, on="2020-06-01"
+    ).json()
     assert "6月30日" in answer["headline"]
     session = uuid.uuid4().hex
     ask(site, q="二次申报要什么条件", session=session, on="2020-06-01")

@@ -53,7 +53,7 @@ def test_only_the_stray_conjunction_was_repaired_in_the_clauses() -> None:
 
 
 def lines(text: str) -> list[str]:
-    return [line.rstrip() for line in text.splitlines() if line.strip()]
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 @pytest.mark.parametrize("name", list(REPAIRS))
@@ -137,7 +137,9 @@ def test_brackets_of_either_width_give_one_label(left: str, right: str) -> None:
 @pytest.mark.parametrize(
     ("content", "trouble", "remedy"),
     [
-        pytest.param(f"{HEADER}colour: red\n---\n正文", "文件头“colour: red”无法识别", "可用的项目有", id="unknown-key"),
+        pytest.param(
+            f"{HEADER}colour: red\n---\n正文", "文件头“colour: red”无法识别", "可用的项目有", id="unknown-key"
+        ),
         pytest.param(f"{HEADER}正文没有分隔", "缺少文件头与正文之间的分隔行", "“---”", id="no-separator"),
         pytest.param(
             f"{HEADER}issued: 2020-02-30\n---\n正文", "issued 的日期“2020-02-30”无法识别", "2020-04-23", id="bad-date"
