@@ -15,7 +15,7 @@ from knowledge import semantic
 from knowledge.cache import cached
 from knowledge.expense import Expense, load_expenses
 from knowledge.facts import read_facts
-from knowledge.files import Problems, load_entries
+from knowledge.files import Problems, load_entries, read_yaml
 from knowledge.matching import Matcher
 from knowledge.model import Citation, Cite, Clause, Entry, KnowledgeError, Notice
 from knowledge.notices import load_notices
@@ -39,6 +39,7 @@ class KnowledgeBase:
     expenses: tuple[Expense, ...]
     rules: dict[str, Rule]
     wording: Wording
+    phrases: dict[str, str]
     digest: str
     number: int = 1
     dense: bool = False
@@ -114,7 +115,7 @@ class KnowledgeBase:
             clause=cite.clause,
             quote=cite.quote,
             text_status=notice.text_status,
-            validity="已废止" if notice.repealed_on else "在用",
+            validity=self.phrases["repealed" if notice.repealed_on else "in_force"],
         )
 
     def understand(self, text: str, year: int) -> Question:
@@ -210,6 +211,7 @@ def read(folder: Path = DATA, *, dense: bool = False) -> KnowledgeBase:
         expenses=tuple(load_expenses(folder / "rules" / "expense.yaml", problems)),
         rules={rule.id: rule for rule in load_rules(folder / "rules" / "policy.yaml", problems)},
         wording=load_wording(folder / "synonyms.yaml", problems),
+        phrases=read_yaml(folder / "phrases.yaml", problems) or {},
         digest=_digest(folder),
         dense=dense,
         clauses={(clause.notice_id, clause.label): clause for notice in notices for clause in notice.clauses},

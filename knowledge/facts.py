@@ -4,6 +4,9 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
+
+import yaml
 
 from knowledge.model import Fact, Facts
 from knowledge.text import normalise
@@ -20,28 +23,15 @@ class FactKind:
     options: tuple[str, ...] = ()
 
 
-KINDS: dict[str, FactKind] = {
-    kind.key: kind
-    for kind in (
-        FactKind(key="batch_year", type="year", label="示范年度", ask="贵县是哪一年度的示范县？",
-                 options=("2014年度", "2015年度", "2016年度", "2017年度", "2018年度", "2019年度", "2020年度")),
-        FactKind(key="evaluation_year", type="year", label="绩效评价结束年份", ask="贵县绩效评价是哪一年结束的？",
-                 options=("2019年", "2020年", "2021年")),
-        FactKind(key="evaluated", type="bool", label="是否已开展绩效评价", ask="贵县是否已开展绩效评价？", options=("是", "否")),
-        FactKind(key="poverty_county", type="bool", label="是否贫困县", ask="贵县是否为贫困县？", options=("是", "否")),
-        FactKind(key="disbursement_rate", type="rate", label="资金拨付率", ask="贵县资金拨付率是多少？（如 88%）"),
-        FactKind(key="use_rate", type="rate", label="中央财政资金使用率", ask="贵县中央财政资金使用率是多少？（如 88%）"),
-        FactKind(key="projects_complete", type="bool", label="全部项目是否基本完工并投入使用",
-                 ask="全部项目是否已基本完工并投入使用？", options=("是", "否")),
-        FactKind(key="acceptance_done", type="bool", label="项目验收是否基本完成", ask="项目验收是否已基本完成？", options=("是", "否")),
-        FactKind(key="pre_allocated", type="count", label="预下达示范县数量", ask="本省预下达了几个示范县名额？"),
-        FactKind(key="applied", type="count", label="申报县数量", ask="本省申报几个县？"),
-        FactKind(key="poverty_applied", type="count", label="申报的贫困县数量", ask="其中申报的贫困县有几个？"),
-        FactKind(key="delivery_days", type="days", label="县到村配送天数", ask="县到村配送需要几天？"),
-        FactKind(key="fund_year", type="year", label="资金下达年份", ask="这笔资金是哪一年下达的？"),
-        FactKind(key="submitted_on", type="date", label="报送日期", ask="材料是哪天报送的？（如 5月30日）"),
+def _kinds() -> dict[str, FactKind]:
+    """The kinds of facts.yaml; they are part of the program, so a fault in them is a bug."""
+    rows = yaml.load(
+        (Path(__file__).parent / "data" / "rules" / "facts.yaml").read_text("utf-8"), Loader=yaml.BaseLoader
     )
-}  # fmt: skip
+    return {row["key"]: FactKind(**{**row, "options": tuple(row.get("options", ()))}) for row in rows}
+
+
+KINDS = _kinds()
 
 _YES = {"yes", "true", "是", "有", "对", "已开展", "已完成", "是的", "1"}
 _NO = {"no", "false", "否", "没有", "不是", "未开展", "未完成", "没", "0"}

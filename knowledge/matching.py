@@ -34,7 +34,7 @@ class Weights:
 
 
 LEXICAL = Weights(written=0.75, spoken=0.25, meant=0.0, body=0.60, refuse_from=0.30, answer_from=0.20, sure=0.72)
-SEMANTIC = Weights(written=0.20, spoken=0.10, meant=0.70, body=0.40, refuse_from=0.45, answer_from=0.15, sure=0.76)
+SEMANTIC = Weights(written=0.20, spoken=0.10, meant=0.70, body=0.40, refuse_from=0.45, answer_from=0.35, sure=0.76)
 MEANT_ZERO = 0.78  # the cosine at which two questions have nothing in common
 TOP_FORMS = (0.60, 0.25, 0.15)  # an entry's three nearest forms speak for it
 OTHER_SLOT, EXTRA_SLOT = 0.72, 0.86  # a form that asks for another value; for a value where none is asked

@@ -1,0 +1,157 @@
+"""Which curated entry a question is about: ranking, follow-ups, and how sure the choice is."""
+
+from dataclasses import dataclass, replace
+from datetime import date
+
+from knowledge.base import KnowledgeBase
+from knowledge.matching import Match, gives
+from knowledge.model import Answer, Citation, Cite, Entry, Facts
+from knowledge.question import HARD_SLOTS, Question, leans_on_before
+
+RULE_BONUS = 0.10  # for an entry whose rule can use a number that the question states
+CLAUSE_BONUS = 0.15  # for a follow-up that stays within the clause of the answer before
+ABSENT_MARGIN, FOREIGN_MARGIN = 0.06, 0.05  # a refusal must be so much nearer than an answer that fits as well
+LEAD, GAP, FOREIGN, LACKING = 1.9, 3.8, 1.1, 1.1  # weights of the confidence, its score counting 1
+NEIGHBOUR = 0.15  # how far behind an entry may be that holds the value asked for
+TWIN_MARGIN = 0.12  # twins this close are both shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """The turn before in the same conversation: its question in official words and what answered it."""
+
+    question: str
+    route: str
+    yes_no: bool = False
+    clauses: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One question with all it is answered from."""
+
+    kb: KnowledgeBase
+    question: Question
+    remembered: Facts
+    on: date
+    before: Before | None
+
+    def reply(self, **parts: object) -> Answer:
+        blank = Answer(
+            kind="answer",
+            question=self.question.raw,
+            modal="denied" if self.question.denied else self.question.modal,
+            as_of=self.on,
+            edition=self.kb.edition,
+        )
+        return replace(blank, **parts)  # type: ignore[arg-type]  # the parts are fields of Answer, checked by replace
+
+    def cited(self, cites: tuple[Cite, ...]) -> tuple[Citation, ...]:
+        return tuple(map(self.kb.citation, cites))
+
+    def say(self, phrase: str, **values: str) -> str:
+        """One of the fixed sentences of phrases.yaml."""
+        return self.kb.phrases[phrase].format_map(values)
+
+    def passed(self, deadline: date | None) -> tuple[str, ...]:
+        """The line that a deadline has passed, if it has."""
+        if deadline is None or self.on <= deadline:
+            return ()
+        return (self.say("passed", on=f"{deadline.year}年{deadline.month}月{deadline.day}日"),)
+
+
+def twin_of(matches: list[Match], top: Match) -> Entry | None:
+    """The entry easily confused with the best one, when it is about as near to the question."""
+    return next((m.entry for m in matches if m.entry.id == top.entry.twin and m.score > top.score - TWIN_MARGIN), None)
+
+
+def ranked(asked: Asked) -> list[Match]:
+    """Candidates for the question alone and, when it leans on the one before, for both together."""
+    kb, question, before = asked.kb, asked.question, asked.before
+    alone = kb.matcher.match(question)
+    if before is None:
+        return alone
+    if (rule := kb.rules.get(before.route.removeprefix("rule:"))) and set(question.facts) & {*rule.facts, "rate"}:
+        again = kb.by_id[rule.entries[0]]
+        return [Match(entry=again, score=2.0, form=again.forms[0], nearness=0.5), *alone]
+    if not leans_on_before(question.text, alone[0].nearness >= kb.matcher.weights.sure):
+        return alone
+    return _blended(asked, before, alone, kb.matcher.match(question, before.question))
+
+
+def _blended(asked: Asked, before: Before, alone: list[Match], together: list[Match]) -> list[Match]:
+    """Half the question's own score, half that of both questions, and a bonus for staying in the clause."""
+    floors = alone[-1].score, together[-1].score
+    own = {match.entry.id: match for match in alone}
+    both = {match.entry.id: match for match in together}
+    blended: list[Match] = []
+    for name in {**own, **both}:
+        match = own.get(name) or both[name]
+        score = (
+            sum(side[name].score if name in side else floor for side, floor in zip((own, both), floors, strict=True))
+            / 2
+        )
+        clauses = {(cite.notice, cite.clause) for cite in match.entry.cites}
+        if clauses & set(before.clauses) and not match.entry.absent:
+            score += CLAUSE_BONUS
+        if name == before.route:
+            score -= CLAUSE_BONUS
+        blended.append(replace(match, score=score))
+    return sorted(blended, key=lambda match: -match.score)
+
+
+def confidence(asked: Asked, top: Match, matches: list[Match]) -> float:
+    """How sure an answer is, fitted by logistic regression (benchmarks/README.md).
+
+    Its score, its lead over the nearest refusal and over the next fact of another clause, less the words that belong
+    to other facts and a value asked for that it does not hold.
+    """
+    own = {(cite.notice, cite.clause) for cite in top.entry.cites}
+    refusal = max((match.score for match in matches if match.entry.absent), default=0.0)
+    others = (
+        m.score for m in matches if not m.entry.absent and not own & {(c.notice, c.clause) for c in m.entry.cites}
+    )
+    hard = asked.question.slots & HARD_SLOTS
+    lacking = bool(hard) and not hard & gives(top.entry)
+    foreign = 0.0 if asked.before else asked.kb.matcher.foreign(asked.question, top.entry)
+    lead, gap = top.score - refusal, top.score - max(others, default=0.0)
+    return top.score + LEAD * lead + GAP * gap - FOREIGN * foreign - LACKING * lacking
+
+
+_TELLING = {"rate", "disbursement_rate", "use_rate", "pre_allocated", "poverty_applied", "delivery_days"}
+
+
+def best_match(asked: Asked, matches: list[Match]) -> Match:
+    """The match to act on: what a rule can decide with the numbers given comes first, a refusal only when ahead."""
+    question, kb = asked.question, asked.kb
+    told = set(question.facts) & _TELLING
+    if "rate" in told:
+        told |= {"disbursement_rate", "use_rate"}
+    lifted = [
+        replace(match, score=match.score + RULE_BONUS)
+        if (rule := kb.rule_of.get(match.entry.id)) and told & set(rule.facts)
+        else match
+        for match in matches
+    ]
+    lifted.sort(key=lambda match: -match.score)
+    top = lifted[0]
+    if top.entry.absent:
+        rival = next((match for match in lifted if not match.entry.absent), None)
+        hard = question.slots & HARD_SLOTS
+        if rival and rival.score > top.score - ABSENT_MARGIN and (not hard or hard & gives(rival.entry)):
+            matcher = kb.matcher
+            fits = matcher.foreign(question, rival.entry) <= matcher.foreign(question, top.entry) + FOREIGN_MARGIN
+            return rival if fits else top
+    return top
+
+
+def holder(matches: list[Match], top: Match, hard: frozenset[str]) -> Match | None:
+    """A close runner-up that holds the value asked for."""
+    return next(
+        (
+            match
+            for match in matches
+            if hard & gives(match.entry) and not match.entry.absent and match.score > top.score - NEIGHBOUR
+        ),
+        None,
+    )
