@@ -55,9 +55,9 @@ def apply_rule(kb: KnowledgeBase, rule: Rule, facts: Facts, *, on: date, questio
 
 
 def _decide(asked: Asked) -> Answer:
-    weights = asked.kb.matcher.weights
     matches = ranked(asked)
     top = best_match(asked, matches)
+    weights = top.weights
     if (both := judge_both_rates(asked)) is not None:
         return both
     if (judged := judge_expense(asked, top) or judge_unlisted(asked, top)) is not None:
@@ -74,7 +74,7 @@ def _decide(asked: Asked) -> Answer:
     if ruled is not None:
         return ruled
     hard = asked.question.slots & HARD_SLOTS
-    if hard and hard == asked.question.slots and not hard & gives(top.entry) and top.nearness < weights.sure:
+    if hard and hard == asked.question.slots and not hard & gives(top.entry) and not top.sure:
         other = holder(matches, top, hard)
         return _entry(asked, other) if other else _near_miss(asked, top, sorted(hard)[0])
     return _entry(asked, top, twin_of(matches, top))
@@ -91,8 +91,8 @@ def _standing(kb: KnowledgeBase, found: Answer) -> tuple[str, ...]:
 
 
 def _verdict(asked: Asked, match: Match) -> Verdict:
-    if asked.question.yes_no or (match.form.verdict != "info" and match.nearness > asked.kb.matcher.weights.sure):
-        return asked.kb.matcher.verdict(asked.question, match.entry)
+    if asked.question.yes_no or (match.form.verdict != "info" and match.sure):
+        return asked.kb.matcher.verdict(asked.question, match)
     return "info"
 
 
@@ -102,7 +102,7 @@ def _quoted(asked: Asked, match: Match) -> tuple[Cite, ...]:
     if not cites:
         return ()
     text = asked.kb.clauses[cites[0].notice, cites[0].clause].text
-    unsure = match.nearness < asked.kb.matcher.weights.sure
+    unsure = not match.sure
     if "\t" in text or len(text) > (LONG_CLAUSE if unsure else SHORT_CLAUSE):
         return cites
     return (replace(cites[0], quote=text), *cites[1:])

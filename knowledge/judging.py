@@ -21,7 +21,7 @@ _FLIP: dict[Verdict, Verdict] = {"yes": "no", "no": "yes"}
 def judge_expense(asked: Asked, top: Match) -> Answer | None:
     """Judge an expense when the question is about spending and names one; else None."""
     question, before = asked.question, asked.before
-    if question.slots & HARD_SLOTS or top.nearness >= asked.kb.matcher.weights.sure:
+    if question.slots & HARD_SLOTS or top.sure:
         return None
     found = find_expense(asked.kb.expenses, question.text) or find_expense(asked.kb.expenses, question.repaired)
     if found is None:
@@ -34,7 +34,7 @@ def judge_expense(asked: Asked, top: Match) -> Answer | None:
 def judge_unlisted(asked: Asked, top: Match) -> Answer | None:
     """The negative list ends in 等: a purchase that no row names is neither forbidden by it nor allowed."""
     question, rows = asked.question, asked.kb.expenses
-    if not question.yes_no or question.slots or top.nearness >= asked.kb.matcher.weights.sure:
+    if not question.yes_no or question.slots or top.sure:
         return None
     if not (asks_to_do(question.text) and is_about_spending(question.text)):
         return None

@@ -35,7 +35,7 @@ def look_up(kb: KnowledgeBase, text: str, *, on: date, limit: int = 7) -> list[F
     if _INITIALS.fullmatch(typed) and (found := _by_initials(kb, typed, on, limit)):
         return found
     question = kb.understand(text, on.year)
-    matches = [match for match in kb.matcher.match(question) if match.score >= kb.matcher.weights.answer_from * 0.6]
+    matches = [match for match in kb.matcher.match(question) if match.score >= match.weights.refuse_from]
     first = answer(kb, text, on=on)
     answers = [first] if first.kind in ("answer", "abstain") and first.route != "unknown" else []
     answers += [answer_entry(kb, match, question, on) for match in matches]

@@ -6,7 +6,7 @@ encoded. Everything works without it.
 
 import hashlib
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,15 @@ def encode(texts: Sequence[str]) -> Vectors:
     return np.vstack(rows).astype(np.float32) if rows else np.zeros((0, 384), dtype=np.float32)
 
 
-def _key(text: str) -> bytes:
+@lru_cache(maxsize=256)
+def _encoded(text: str) -> Vectors:
+    """One question's vector; a turn asks for it twice."""
+    vector: Vectors = encode([text])[0]
+    return vector
+
+
+def key(text: str) -> bytes:
+    """A text's name in the file of vectors."""
     return hashlib.blake2b(text.encode(), digest_size=8).digest()
 
 
@@ -48,22 +56,22 @@ def read_vectors(path: Path) -> dict[bytes, NDArray[np.int8]]:
     if not path.exists():
         return {}
     with np.load(path) as stored:
-        return {key.tobytes(): row for key, row in zip(stored["keys"], stored["rows"], strict=True)}
+        return {name.tobytes(): row for name, row in zip(stored["keys"], stored["rows"], strict=True)}
 
 
 def write_vectors(
     path: Path, texts: Sequence[str], known: dict[bytes, NDArray[np.int8]]
 ) -> dict[bytes, NDArray[np.int8]]:
     """Encode the texts not known yet and store exactly the vectors of `texts`, eight bits a component."""
-    wanted = {_key(text): text for text in texts}
-    fresh = [key for key in wanted if key not in known]
-    rows = np.round(encode([wanted[key] for key in fresh]) * _SCALE).astype(np.int8)
-    full = {key: known[key] for key in wanted if key in known} | dict(zip(fresh, rows, strict=True))
-    keys = sorted(full)
+    wanted = {key(text): text for text in texts}
+    fresh = [name for name in wanted if name not in known]
+    rows = np.round(encode([wanted[name] for name in fresh]) * _SCALE).astype(np.int8)
+    full = {name: known[name] for name in wanted if name in known} | dict(zip(fresh, rows, strict=True))
+    names = sorted(full)
     np.savez_compressed(
         path,
-        keys=np.array([np.frombuffer(key, dtype=np.uint8) for key in keys]),
-        rows=np.array([full[key] for key in keys]),
+        keys=np.array([np.frombuffer(name, dtype=np.uint8) for name in names]),
+        rows=np.array([full[name] for name in names]),
     )
     return full
 
@@ -73,10 +81,12 @@ class SemanticIndex:
 
     def __init__(self, texts: Sequence[str], known: dict[bytes, NDArray[np.int8]]) -> None:
         blank = np.zeros(384, dtype=np.int8)
-        self.rows = np.array([known.get(_key(text), blank) for text in texts], dtype=np.float32) / _SCALE
+        self.rows: Vectors = np.array([known.get(key(text), blank) for text in texts], dtype=np.float32) / np.float32(
+            _SCALE
+        )
 
     def scores(self, text: str) -> Vectors:
-        result: Vectors = self.rows @ encode([text])[0]
+        result: Vectors = self.rows @ _encoded(text)
         return result
 
 
