@@ -58,7 +58,7 @@ def _decide(asked: Asked) -> Answer:
     matches = ranked(asked)
     top = best_match(asked, matches)
     weights = top.weights
-    if (both := judge_both_rates(asked)) is not None:
+    if (both := judge_both_rates(asked, top)) is not None:
         return both
     if (judged := judge_expense(asked, top) or judge_unlisted(asked, top)) is not None:
         return judged

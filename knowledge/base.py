@@ -122,15 +122,16 @@ class KnowledgeBase:
         """Read a question: spelling, official words, polarity, asked slots, facts."""
         plain = normalise(text).replace("去年", f"{year - 1}年")
         fixed = self.repairer.repair(self.wording.confusing.sub(lambda m: self.wording.confusions[m.group()], plain))
+        asks = is_yes_no(plain)
         return Question(
             raw=text,
             text=plain,
             official=self.wording.rewrite(plain),
             repaired=self.wording.rewrite(fixed),
-            yes_no=is_yes_no(plain),
+            yes_no=asks,
             leaning=leaning(plain),
             modal=modal(plain),
-            slots=slots(plain) or slots(fixed),
+            slots=frozenset() if asks and "有没有" not in plain else slots(plain) or slots(fixed),
             facts=read_facts(fixed, year=year),
         )
 

@@ -9,6 +9,7 @@ from knowledge.model import Answer, Citation, Cite, Entry, Facts
 from knowledge.question import HARD_SLOTS, Question, leans_on_before
 
 RULE_BONUS = 0.10  # for an entry whose rule can use a number that the question states
+FULL_LENGTH = 16  # characters; a shorter follow-up leans more on the question before
 CLAUSE_BONUS = 0.15  # for a follow-up that stays within the clause of the answer before
 ABSENT_MARGIN, FOREIGN_MARGIN = 0.06, 0.05  # a refusal must be so much nearer than an answer that fits as well
 LEAD, GAP, FOREIGN, LACKING = 1.9, 3.8, 1.1, 1.1  # weights of the confidence, its score counting 1
@@ -76,23 +77,27 @@ def ranked(asked: Asked) -> list[Match]:
         return [Match(entry=again, score=2.0, form=again.forms[0], nearness=0.5), *alone]
     if not leans_on_before(question.text, alone[0].sure):
         return alone
-    return _blended(asked, before, alone, kb.matcher.match(question, before.question))
+    return _blended(asked, before)
 
 
-def _blended(asked: Asked, before: Before, alone: list[Match], together: list[Match]) -> list[Match]:
-    """Half the question's own score, half that of both questions, and a bonus for staying in the clause."""
-    floors = alone[-1].score, together[-1].score
+def _blended(asked: Asked, before: Before) -> list[Match]:
+    """The question alone and both questions together, the shorter the question the more by the latter.
+
+    Staying in the clause of the answer before earns a bonus, repeating that answer costs one.
+    """
+    matcher, question = asked.kb.matcher, asked.question
+    alone = matcher.match(question, thorough=True)
+    together = matcher.match(question, before.question, thorough=True)
+    share = min(0.5, len(question.text) / FULL_LENGTH)
     own = {match.entry.id: match for match in alone}
     both = {match.entry.id: match for match in together}
     blended: list[Match] = []
     for name in {**own, **both}:
+        alone_score = own[name].score if name in own else alone[-1].score
+        both_score = both[name].score if name in both else together[-1].score
+        score = share * alone_score + (1 - share) * both_score
         match = own.get(name) or both[name]
-        score = (
-            sum(side[name].score if name in side else floor for side, floor in zip((own, both), floors, strict=True))
-            / 2
-        )
-        clauses = {(cite.notice, cite.clause) for cite in match.entry.cites}
-        if clauses & set(before.clauses) and not match.entry.absent:
+        if {(cite.notice, cite.clause) for cite in match.entry.cites} & set(before.clauses) and not match.entry.absent:
             score += CLAUSE_BONUS
         if name == before.route:
             score -= CLAUSE_BONUS

@@ -105,6 +105,7 @@ _PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
 _BARE_RATE = re.compile(
     r"率(?:现在|目前)?(?:才|只有|是|到|刚到|为|达到|有|就|已经)*(\d{1,3}(?:\.\d+)?)(?![\d.%年个万月])"
 )
+_SHORT_OF = re.compile(r"(?:不到|没到|未到|低于|不足|不满|少于|达不到|没有?达到|未达到?|没用到|没花到|没拨到)了?$")
 _USE = re.compile(r"使用率?|用了|花了|花到|花掉|用到|用掉|使用|支出率")
 _PAYOUT = re.compile(r"拨付|支付|拨了|拨到|付了|打出去|再申报|二次申报|再报")
 _BATCH = re.compile(r"(20[0-3]\d)年(?!\d*月|底|初|结束|完成|做完|[^，。]{0,6}下达|[^，。]{0,8}评价(?:结束|完成|做完))")
@@ -124,10 +125,12 @@ _QUOTA = re.compile(
     r"(\d+)个?(?:县|示范县)?的?(?:名额|指标|计划)|(?:给|分|下达|预下达)(?:了|到|给)?(?:我们|咱们?|我)?省?(?:里)?(?:示范县)?(\d+)个"
 )
 _APPLIED = re.compile(r"(?<!申请)(?:申报|上报|报|推荐)(?:了|上去|到)?(\d+)个(?!名额|指标)")
-_POOR_APPLIED = re.compile(r"(?:贫困县|穷县)(?:只|才|有|报了?|占)*(\d+)个|(\d+)个(?:是)?(?:贫困县|穷县)")
+_POOR_APPLIED = re.compile(
+    r"(?:贫困县|穷县)(?:只|才|有|报了?|占)*(\d+)个|(?<!申报)(?<!上报)(?<!报)(?<!\d)(\d+)个(?:是)?(?:贫困县|穷县)(?!\d)"
+)
 # A delivery time, not a delay: 晚两天 and 迟了三天 are lateness.
 _DAYS = re.compile(
-    r"(?:送|到村|配送|快递|物流|包裹|寄)[^，。？]*?(?<![晚迟])(?<![晚迟]了)(?<!超过)(?<!逾期)(\d+)天|(?<![晚迟])(?<![晚迟]了)(?<!逾期)(\d+)天[^，。？]*?(?:送|到村|配送|能到)"
+    r"(?:送|到村|配送|快递|物流|包裹|寄)[^，。？]*?(?<![晚迟])(?<![晚迟]了)(?<!超过)(?<!逾期)(?<![\d.])(\d+)天|(?<![\d.])(?<![晚迟])(?<![晚迟]了)(?<!逾期)(\d+)天[^，。？]*?(?:送|到村|配送|能到)"
 )
 _MONTH_DAY = re.compile(r"(?:(20\d\d)年)?(\d{1,2})月(?:(\d{1,2})[日号]?|(初|上旬))")
 
@@ -135,6 +138,8 @@ _MONTH_DAY = re.compile(r"(?:(20\d\d)年)?(\d{1,2})月(?:(\d{1,2})[日号]?|(初
 def _rates(text: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for match in [*_PERCENT.finditer(text), *_BARE_RATE.finditer(text)]:
+        if _SHORT_OF.search(text[max(0, match.start() - 6) : match.start()]):
+            continue  # 不到90% states no rate
         before = text[max(0, match.start() - 14) : match.end()]
         value = float(match[1])
         if value > 100:
@@ -205,12 +210,15 @@ def read_facts(text: str, *, year: int) -> dict[str, Fact]:
 def known_for(keys: Iterable[str], said: Facts, remembered: Facts) -> dict[str, Fact]:
     """The facts a rule can use: what the question says comes before what was said earlier.
 
-    A bare rate in the question goes to the rule's own rate.
+    A bare rate or year in the question goes to the rule's own.
     """
     keys = tuple(keys)
     known = {key: remembered[key] for key in keys if key in remembered}
     known |= {key: said[key] for key in keys if key in said}
     rates = [key for key in keys if KINDS[key].type == "rate"]
+    years = [key for key in keys if KINDS[key].type == "year"]
+    if "batch_year" in said and len(years) == 1 and years[0] not in said:
+        known[years[0]] = said["batch_year"]
     if "rate" in said and len(rates) == 1 and rates[0] not in said:
         known[rates[0]] = said["rate"]
     return known

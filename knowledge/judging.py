@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from knowledge.candidates import Asked
-from knowledge.expense import BOTH, FORBIDDEN, Expense, asks_to_do, find_expense, is_about_spending
+from knowledge.expense import BOTH, FORBIDDEN, SUPPORTED, Expense, asks_to_do, find_expense, is_about_spending
 from knowledge.facts import KINDS, known_for
 from knowledge.matching import Match
 from knowledge.model import CLEAR, MORE_NEEDED, NOT_WRITTEN, PRINCIPLE, Answer, Choice, Fact, Verdict
@@ -13,6 +13,7 @@ from knowledge.question import HARD_SLOTS, Question, leans_on_before, wants_a_va
 from knowledge.rules import Case, Rule
 
 STATED_CASES = 3  # up to so many possible cases are all stated
+PLAIN_QUESTION = 24  # characters
 _FLIP: dict[Verdict, Verdict] = {"yes": "no", "no": "yes"}
 
 # --- expenses ----------------------------------------------------------------------------------------------------
@@ -21,14 +22,19 @@ _FLIP: dict[Verdict, Verdict] = {"yes": "no", "no": "yes"}
 def judge_expense(asked: Asked, top: Match) -> Answer | None:
     """Judge an expense when the question is about spending and names one; else None."""
     question, before = asked.question, asked.before
-    if question.slots & HARD_SLOTS or top.sure:
+    spending = is_about_spending(question.text)
+    refused = top.entry.absent and question.yes_no and spending  # a missing amount does not answer 审计费能列吗
+    if question.slots & HARD_SLOTS or (top.sure and not refused):
         return None
-    found = find_expense(asked.kb.expenses, question.text) or find_expense(asked.kb.expenses, question.repaired)
+    found = find_expense(asked.kb.expenses, question.text)
     if found is None:
-        return None
+        found = find_expense(asked.kb.expenses, question.repaired)
+        if found is None or found[0].outcome == SUPPORTED:  # a guess at the word is no ground for 可以
+            return None
     continued = before is not None and before.route.startswith("rule:expense") and leans_on_before(question.text, False)
-    doing = asks_to_do(question.text) and found[0].outcome == FORBIDDEN
-    return _judged(asked, found[0]) if continued or doing or is_about_spending(question.text) else None
+    short = len(question.text) <= PLAIN_QUESTION  # an essay that mentions a building asks about something else
+    doing = short and asks_to_do(question.text) and found[0].outcome != SUPPORTED
+    return _judged(asked, found[0]) if continued or doing or spending else None
 
 
 def judge_unlisted(asked: Asked, top: Match) -> Answer | None:
@@ -93,6 +99,8 @@ def _stated(asked: Asked, rule: Rule, match: Match, cases: list[Case], known: Ma
         if any(key not in known for key in rule.outline.needs):
             return None
         statements, sums = [rule.outline.statement], [rule.outline.sum]
+    if not statements:
+        return None
     written = cases[0].status != NOT_WRITTEN
     verdict, modal = _rule_verdict(asked.question, rule, cases)
     return asked.reply(
@@ -114,13 +122,17 @@ def _stated(asked: Asked, rule: Rule, match: Match, cases: list[Case], known: Ma
 
 
 _NAMES_A_RATE = re.compile(r"验收|申报|再报|拨付|使用|支付|花")
+_MONEY_RATE = re.compile(r"资金|钱|款|率|进度|我们|才|只有|刚到|^\d+(?:\.\d+)?%\W*$|不对")
+_OTHER_RATE = re.compile(r"覆盖|增速|增长|提取?\d|补助|补贴|经费|配套|占比|满意|质保|预付|利率|贫困")
 
 
-def judge_both_rates(asked: Asked) -> Answer | None:
+def judge_both_rates(asked: Asked, top: Match) -> Answer | None:
     """A rate that could be either of the two 90 % figures is judged by both rules, side by side."""
     question, kb = asked.question, asked.kb
     rules = [rule for rule in kb.rules.values() if any(KINDS[key].type == "rate" for key in rule.facts)]
     if "rate" not in question.facts or _NAMES_A_RATE.search(question.text) or len(rules) != 2:
+        return None
+    if top.sure or _OTHER_RATE.search(question.text) or not _MONEY_RATE.search(question.text):
         return None
     if asked.before is not None and asked.before.route not in ("unknown", "chat"):
         return None
@@ -154,7 +166,10 @@ def _fillable(rule: Rule, case: Case, known: Mapping[str, Fact]) -> bool:
 
 def _rule_verdict(question: Question, rule: Rule, cases: list[Case]) -> tuple[Verdict, str]:
     """The verdict as asked and the word it opens with; 超没超 and 算不算晚 ask the other way round."""
-    told = bool(question.facts) and not wants_a_value(question.text)  # 我们只有88%呢 waits for a verdict too
+    numbers = any(KINDS[key].type not in ("date", "year") for key in question.facts if key in KINDS)
+    told = (numbers or "rate" in question.facts) and not wants_a_value(
+        question.text
+    )  # 我们只有88%呢 waits for a verdict
     if not (question.yes_no or told):
         return "info", "is"
     turned = any(word in question.text for word in rule.inverse)

@@ -121,13 +121,13 @@ class Matcher:
             near += weights.meant * np.clip((cosine - MEANT_ZERO) / (1 - MEANT_ZERO), 0, 1)
         return near
 
-    def match(self, question: Question, context: str = "") -> list[Match]:
+    def match(self, question: Question, context: str = "", *, thorough: bool = False) -> list[Match]:
         """The best entries, best first. `context` is the question before, for one that cannot stand alone.
 
-        Where words alone leave no doubt the encoder is not asked: half of all questions, at no loss.
+        Where words alone leave no doubt the encoder is not asked, half of all questions at no loss, unless `thorough`.
         """
         found = self._ranked(question, context, LEXICAL)
-        if self.meant is None or found[0].score >= PLAIN:
+        if self.meant is None or (found[0].score >= PLAIN and not thorough):
             return found
         return self._ranked(question, context, SEMANTIC)
 

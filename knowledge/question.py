@@ -47,7 +47,9 @@ _DENIAL = re.compile(
     r"(?!.*(?:能|可以|行吗|行不|行吧|成吗|合规|没事|没问题|算|达标|也行|过得去))"
 )
 # What is asked about is itself negative or cut short: 不回访行吗, 光贴码, 只发给学员.
-_LESS = re.compile(r"不(?!是|同|仅|但|足|少于|超过|低于)|没|未|别(?!的|人)|光(?!伏)|只(?!要|有)|糊弄|随便|随意|凑")
+_LESS = re.compile(
+    r"不(?!是|同|仅|但|足|少于|超过|低于)|没|未|别(?!的|人)|光(?!伏)|只(?!要|有)|糊弄|随便|随意|凑|就行了|就完事|就没事|就算了|拉倒|自愿|可有可无"
+)
 _DUTY = re.compile(
     r"要不要|需不需要|用不用|得不得|必须|一定|非要|非得|需要|须|应不应|该不该|应该|得(?=.{1,12}(?:吗|吧|不)[？?]?$)"
     r"|(?<![不只主重还])要(?!求|是|么|点)|还要|不用|不必|无需|强制|硬性"
@@ -61,8 +63,8 @@ _MODALS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     for modal, pattern in (
         ("support", r"支不支持|支持吗|支持不|支持(?:的)?吧|鼓励吗|鼓励不|是否支持|是否鼓励"),
         ("must", r"要不要|需不需要|用不用|得不得|该不该|必须|一定要|非要|非得|需要|(?<!只|主|重|还)要.{0,14}(?:吗|不|么|吧)[？?]?$|得.{1,10}(?:吗|不)[？?]?$|应该"),
-        ("may", r"能|可以|可否|行不行|行吗|行不|许|允许|让|准|成吗|行吧"),
-        ("will", r"会不会|会.{0,14}(?:吗|不|么|吧)[？?]?$"),
+        ("may", r"(?<![功智性节效动职])能(?!力|源|耗|手)|可以|可否|(?<![上下银运进执举施通])行(?:不行|吗|不|吧)|允许|许可吗|让|(?<![标精水])准(?!备|则|确|入)|成吗"),
+        ("will", r"会不会|(?<![委协商大开社机议展宴集晚工人])会(?!议|计|员|场|展|费|同).{0,14}(?:吗|不|么|吧)[？?]?$"),
         ("has", r"有没有|有无|有.{0,14}(?:吗|不|么|没|吧)[？?]?$"),
     )
 )  # fmt: skip
@@ -111,7 +113,8 @@ class Question:
     @property
     def wordless(self) -> bool:
         """Nothing in it can be looked up: punctuation, emoji, a lone character."""
-        return len(re.findall(r"[\u3400-\u9fffa-z0-9]", self.text)) < 2
+        known = re.findall(r"[\u3400-\u9fff]|\d+(?:\.\d+)?%", self.text)
+        return not known or len(re.findall(r"[\u3400-\u9fffa-z0-9]", self.text)) < 2
 
 
 # In a yes/no question these are "some", not "how many": 把几家快递放一起算不算整合.

@@ -75,7 +75,7 @@ def test_every_answer_cites_and_quotes_word_for_word(kb: KnowledgeBase) -> None:
     [
         "", " ", "？？？", "。。。！！", "😀😀😀", "a", "\x00\x01", "<script>alert(1)</script>", "'; DROP TABLE exchange; --",
         "{{7*7}}", "%s%n", "你好", "谢谢", "傻逼", "hello how are you today", "これはテストです", "问" * 10_000, "0", "９９",
-        "\u202e反向", "ｗｈａｔ", "SELECT * FROM users WHERE 1=1",
+        "\u202e你好", "ｗｈａｔ", "SELECT * FROM users WHERE 1=1",
     ],
 )  # fmt: skip
 def test_odd_input_gets_a_short_polite_line_and_no_invented_answer(kb: KnowledgeBase, text: str) -> None:
