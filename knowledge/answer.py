@@ -18,6 +18,7 @@ from knowledge.rules import Rule
 from knowledge.search import best
 
 SHORT_CLAUSE, LONG_CLAUSE = 120, 320  # characters; up to here a clause is quoted whole, always or when less sure
+REMEMBERED = 4096  # answers
 CLAUSE_FROM = 0.30  # a clause this near is shown with a refusal
 __all__ = ["Before", "answer", "answer_entry", "apply_rule"]
 
@@ -25,7 +26,20 @@ __all__ = ["Before", "answer", "answer_entry", "apply_rule"]
 def answer(
     kb: KnowledgeBase, text: str, *, facts: Facts | None = None, on: date, before: Before | None = None
 ) -> Answer:
-    """Answer one question as of `on`, with facts known earlier and the turn before for what is left unsaid."""
+    """Answer one question as of `on`, with facts known earlier and the turn before for what is left unsaid.
+
+    Answers are remembered: the same question with the same facts on the same day is answered once an edition.
+    """
+    key = (text, frozenset((facts or {}).items()), on, before)
+    known = kb.answered.get(key)
+    if known is None:
+        if len(kb.answered) >= REMEMBERED:
+            kb.answered.clear()
+        known = kb.answered[key] = _answer(kb, text, facts or {}, on, before)
+    return known
+
+
+def _answer(kb: KnowledgeBase, text: str, facts: Facts, on: date, before: Before | None) -> Answer:
     question = kb.understand(text, on.year)
     if before and before.yes_no and re.search(r"呢[？?]?$", question.text):
         question = replace(question, yes_no=True)
@@ -33,7 +47,7 @@ def answer(
         return Answer(
             kind="chat", question=text, as_of=on, edition=kb.edition, route="chat", modal=small_talk(text) or "empty"
         )
-    found = _decide(Asked(kb=kb, question=question, remembered=facts or {}, on=on, before=before))
+    found = _decide(Asked(kb=kb, question=question, remembered=facts, on=on, before=before))
     return replace(found, notes=(*found.notes, *_standing(kb, found)))
 
 

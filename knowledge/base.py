@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import rjieba
 
@@ -44,10 +45,13 @@ class KnowledgeBase:
     number: int = 1
     dense: bool = False
     clauses: dict[tuple[str, str], Clause] = field(default_factory=dict)
+    answered: dict[Any, Any] = field(
+        default_factory=dict, compare=False
+    )  # Any: kept by knowledge.answer, which imports this
 
     def numbered(self, number: int) -> "KnowledgeBase":
         """The same knowledge under its publication number."""
-        fresh = replace(self, number=number)
+        fresh = replace(self, number=number, answered={})
         fresh.__dict__.update({name: self.__dict__[name] for name in _INDEXES if name in self.__dict__})
         return fresh
 

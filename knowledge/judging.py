@@ -66,6 +66,7 @@ def _judged(asked: Asked, row: Expense) -> Answer:
         statement=row.statement,
         modal="denied" if asked.question.denied else "support" if asked.question.modal == "support" else "may",
         scope=asked.say("central_only"),
+        binds=asked.say("expense_binds"),
         citations=asked.cited(row.cites),
         score=1.0,
         route=f"rule:expense:{row.id}",
