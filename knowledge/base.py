@@ -173,6 +173,24 @@ def _check_entries(base: KnowledgeBase, problems: Problems) -> None:
             problems.add("policy.yaml", rule.id, f"entries 中的“{missing}”不存在。")
 
 
+_PHRASES = (
+    "unverified in_force repealed quotes_repealed passed central_only expense_binds near_miss unknown unlisted_expense"
+    " uncovered_case slot_money slot_ratio slot_count slot_date slot_duration slot_phone"
+)
+
+
+def _phrases(path: Path, problems: Problems) -> dict[str, str]:
+    """The fixed sentences; a missing or unknown one is a problem."""
+    found = read_yaml(path, problems) if path.exists() else {}
+    found = found if isinstance(found, dict) else {}
+    wanted = set(_PHRASES.split())
+    for name in sorted(wanted - set(found)):
+        problems.add(path.name, name, "缺少这一句，请补上。")
+    for name in sorted(set(found) - wanted):
+        problems.add(path.name, str(name), "程序不用这一句，请删去或改正名称。")
+    return {name: str(text) for name, text in found.items()}
+
+
 def _digest(folder: Path) -> str:
     seal = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
@@ -216,7 +234,7 @@ def read(folder: Path = DATA, *, dense: bool = False) -> KnowledgeBase:
         expenses=tuple(load_expenses(folder / "rules" / "expense.yaml", problems)),
         rules={rule.id: rule for rule in load_rules(folder / "rules" / "policy.yaml", problems)},
         wording=load_wording(folder / "synonyms.yaml", problems),
-        phrases=read_yaml(folder / "phrases.yaml", problems) or {},
+        phrases=_phrases(folder / "phrases.yaml", problems),
         digest=_digest(folder),
         dense=dense,
         clauses={(clause.notice_id, clause.label): clause for notice in notices for clause in notice.clauses},

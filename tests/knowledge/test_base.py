@@ -46,7 +46,8 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the real notices and word list, and one sound entry: quick to read."""
     folder = tmp_path_factory.mktemp("knowledge") / "data"
     shutil.copytree(DATA / "notices", folder / "notices")
-    shutil.copy(DATA / "synonyms.yaml", folder)
+    for name in ("synonyms.yaml", "phrases.yaml"):
+        shutil.copy(DATA / name, folder)
     for name in ("entries", "unanswered", "rules"):
         (folder / name).mkdir()
     (folder / "entries" / "sound.yaml").write_text(entry("sound"), encoding="utf-8")
