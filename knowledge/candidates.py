@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from knowledge.base import KnowledgeBase
+from knowledge.facts import known_for
 from knowledge.matching import Match, gives
 from knowledge.model import Answer, Citation, Cite, Entry, Facts
 from knowledge.question import HARD_SLOTS, Question, leans_on_before
@@ -126,18 +127,22 @@ def confidence(asked: Asked, top: Match, matches: list[Match]) -> float:
 _TELLING = {"rate", "disbursement_rate", "use_rate", "pre_allocated", "poverty_applied", "delivery_days"}
 
 
+def _rule_bonus(asked: Asked, match: Match, told: set[str]) -> float:
+    """More for an entry whose rule can use the numbers told, twice that when they decide it."""
+    rule = asked.kb.rule_of.get(match.entry.id)
+    if rule is None or not told & set(rule.facts):
+        return 0.0
+    known = known_for(rule.facts, asked.question.facts, asked.remembered)
+    return RULE_BONUS * (2 if len(rule.possible(known)) == 1 else 1)
+
+
 def best_match(asked: Asked, matches: list[Match]) -> Match:
     """The match to act on: what a rule can decide with the numbers given comes first, a refusal only when ahead."""
     question, kb = asked.question, asked.kb
-    told = set(question.facts) & _TELLING
+    told = set(question.facts) & (_TELLING | ({"submitted_on"} if question.yes_no else set()))
     if "rate" in told:
         told |= {"disbursement_rate", "use_rate"}
-    lifted = [
-        replace(match, score=match.score + RULE_BONUS)
-        if (rule := kb.rule_of.get(match.entry.id)) and told & set(rule.facts)
-        else match
-        for match in matches
-    ]
+    lifted = [replace(match, score=match.score + _rule_bonus(asked, match, told)) for match in matches]
     lifted.sort(key=lambda match: -match.score)
     top = lifted[0]
     if top.entry.absent:

@@ -39,7 +39,7 @@ MEANT_ZERO = 0.78  # the cosine at which two questions have nothing in common
 TOP_FORMS = (0.60, 0.25, 0.15)  # an entry's three nearest forms speak for it
 OTHER_SLOT, EXTRA_SLOT = 0.72, 0.86  # a form that asks for another value; for a value where none is asked
 LESS_UNLIKE, DUTY_UNLIKE = 0.80, 0.90  # a form that leans another way than the question
-VOTERS, LOUDNESS, MAJORITY = 8, 6, 0.55
+VOTERS, LOUDNESS, MAJORITY = 8, 6, 0.62
 OPPOSED = 0.80  # the nearest form is the reverse of the question (收费 against 免费)
 
 _GIVES = {
