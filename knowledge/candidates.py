@@ -128,12 +128,13 @@ _TELLING = {"rate", "disbursement_rate", "use_rate", "pre_allocated", "poverty_a
 
 
 def _rule_bonus(asked: Asked, match: Match, told: set[str]) -> float:
-    """More for an entry whose rule can use the numbers told, twice that when they decide it."""
+    """More for an entry whose rule can use the numbers told, again when they decide it, again when it is named."""
     rule = asked.kb.rule_of.get(match.entry.id)
     if rule is None or not told & set(rule.facts):
         return 0.0
     known = known_for(rule.facts, asked.question.facts, asked.remembered)
-    return RULE_BONUS * (2 if len(rule.possible(known)) == 1 else 1)
+    named = any(word in asked.question.official for word in rule.words)
+    return RULE_BONUS * (1 + (len(rule.possible(known)) == 1) + named)
 
 
 def best_match(asked: Asked, matches: list[Match]) -> Match:

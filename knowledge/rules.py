@@ -45,7 +45,7 @@ class Outline:
 class Rule:
     """A rule: the facts it asks, in order, derived numbers, and its cases.
 
-    `entries` are the curated facts it decides for a county; `inverse` words ask for the violation (超没超, 算不算晚) and turn yes and no round; `modal` is the word that opens its yes or no.
+    `entries` are the curated facts it decides for a county, `words` its topic in a question; `inverse` words ask for the violation (超没超, 算不算晚) and turn yes and no round; `modal` is the word that opens its yes or no.
     """
 
     id: str
@@ -55,6 +55,7 @@ class Rule:
     entries: tuple[str, ...] = ()
     outline: Outline | None = None
     sums: Mapping[str, ast.expr] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
     inverse: tuple[str, ...] = ()
     modal: str = "may"
     binds: str = ""
@@ -159,6 +160,7 @@ def _rule(item: Item, file: str, problems: Problems) -> Rule:
         entries=strings(item.get("entries"), file, name, problems),
         outline=_outline(item.get("outline"), file, name, problems),
         sums=sums,
+        words=strings(item.get("words"), file, name, problems),
         inverse=strings(item.get("inverse"), file, name, problems),
         modal=str(item.get("modal", "may")),
         binds=item.get("binds", ""),
