@@ -67,6 +67,7 @@ def _written(found: Answer, first: str, citations: tuple[Citation, ...]) -> str:
     known = "，".join(f"{KINDS[key].label}{show_fact(key, value)}" for key, value in found.facts.items())
     text = say(
         "ask.card",
+        related=found.related,
         headline=first,
         citations=citations,
         binds=found.binds,
@@ -115,6 +116,11 @@ def copies(found: Answer) -> dict[str, str]:
     }
 
 
+def cited(found: Answer) -> tuple[Citation, ...]:
+    """Every citation of an answer, the main one first."""
+    return (*found.citations, *((found.related.citation,) if found.related else ()))
+
+
 def as_json(found: Answer) -> dict[str, Any]:
     """The answer as programs get it; the shape is CONTRACTS' `ask` line without its id."""
     card = compose(found)
@@ -126,7 +132,7 @@ def as_json(found: Answer) -> dict[str, Any]:
         "headline": card.headline,
         "text": card.text,
         "more": card.more,
-        "citations": [asdict(citation) for citation in found.citations],
+        "citations": [asdict(citation) for citation in cited(found)],
         "choices": [
             {"label": choice.label, "citations": [asdict(citation) for citation in choice.citations]}
             for choice in found.choices

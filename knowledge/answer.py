@@ -9,10 +9,10 @@ from dataclasses import replace
 from datetime import date
 
 from knowledge.base import KnowledgeBase
-from knowledge.candidates import Asked, Before, best_match, confidence, holder, ranked, twin_of
+from knowledge.candidates import Asked, Before, best_match, confidence, holder, ranked, rival_of, twin_of
 from knowledge.judging import judge_both_rates, judge_expense, judge_rule, judge_unlisted
 from knowledge.matching import Match, gives
-from knowledge.model import NOT_WRITTEN, OUTSIDE, Answer, Citation, Cite, Entry, Facts, Verdict
+from knowledge.model import NOT_WRITTEN, OUTSIDE, Answer, Citation, Cite, Entry, Facts, Related, Verdict
 from knowledge.question import HARD_SLOTS, Question, small_talk
 from knowledge.rules import Rule
 from knowledge.search import best
@@ -91,7 +91,9 @@ def _decide(asked: Asked) -> Answer:
     if hard and hard == asked.question.slots and not hard & gives(top.entry) and not top.sure:
         other = holder(matches, top, hard)
         return _entry(asked, other) if other else _near_miss(asked, top, sorted(hard)[0])
-    return _entry(asked, top, twin_of(matches, top))
+    found = _entry(asked, top, twin := twin_of(matches, top))
+    rival = None if twin else rival_of(matches, top)
+    return replace(found, related=_related(asked, rival)) if rival else found
 
 
 def _standing(kb: KnowledgeBase, found: Answer) -> tuple[str, ...]:
@@ -139,6 +141,11 @@ def _entry(asked: Asked, match: Match, twin: Entry | None = None) -> Answer:
         score=match.score,
         route=entry.id,
     )
+
+
+def _related(asked: Asked, rival: Match) -> Related:
+    """A near fact of another clause, for a question that may mean it as well."""
+    return Related(statement=rival.entry.statement, citation=asked.cited(rival.entry.cites[:1])[0])
 
 
 def _absence(asked: Asked, entry: Entry, score: float) -> Answer:

@@ -15,6 +15,7 @@ CLAUSE_BONUS = 0.15  # for a follow-up that stays within the clause of the answe
 ABSENT_MARGIN, FOREIGN_MARGIN = 0.06, 0.05  # a refusal must be so much nearer than an answer that fits as well
 LEAD, GAP, FOREIGN, LACKING = 1.9, 3.8, 1.1, 1.1  # weights of the confidence, its score counting 1
 NEIGHBOUR = 0.15  # how far behind an entry may be that holds the value asked for
+RIVAL_MARGIN = 0.08  # another clause's fact this close is shown too
 TWIN_MARGIN = 0.12  # twins this close are both shown
 
 
@@ -65,6 +66,18 @@ class Asked:
 def twin_of(matches: list[Match], top: Match) -> Entry | None:
     """The entry easily confused with the best one, when it is about as near to the question."""
     return next((m.entry for m in matches if m.entry.id == top.entry.twin and m.score > top.score - TWIN_MARGIN), None)
+
+
+def rival_of(matches: list[Match], top: Match) -> Match | None:
+    """A fact of another clause about as near to the question as the best one, to be shown beside it."""
+    if top.sure:
+        return None
+    own = {(cite.notice, cite.clause) for cite in top.entry.cites}
+    for match in matches:
+        apart = not own & {(cite.notice, cite.clause) for cite in match.entry.cites}
+        if apart and not match.entry.absent and match.score > top.score - RIVAL_MARGIN:
+            return match
+    return None
 
 
 def ranked(asked: Asked) -> list[Match]:

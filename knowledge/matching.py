@@ -34,12 +34,12 @@ class Weights:
 
 LEXICAL = Weights(written=0.75, spoken=0.25, meant=0.0, body=0.60, refuse_from=0.30, answer_from=0.20, sure=0.72)
 SEMANTIC = Weights(written=0.20, spoken=0.10, meant=0.70, body=0.40, refuse_from=0.45, answer_from=0.35, sure=0.76)
-PLAIN = 0.68  # a lexical score from which the encoder changes nothing
+PLAIN, PLAIN_LEAD = 0.55, 0.10  # a lexical score and lead from which the encoder changes nothing
 MEANT_ZERO = 0.78  # the cosine at which two questions have nothing in common
 TOP_FORMS = (0.60, 0.25, 0.15)  # an entry's three nearest forms speak for it
 OTHER_SLOT, EXTRA_SLOT = 0.72, 0.86  # a form that asks for another value; for a value where none is asked
 LESS_UNLIKE, DUTY_UNLIKE = 0.80, 0.90  # a form that leans another way than the question
-VOTERS, LOUDNESS, MAJORITY = 8, 6, 0.62
+VOTERS, LOUDNESS, MAJORITY = 8, 6, 0.68
 OPPOSED = 0.80  # the nearest form is the reverse of the question (收费 against 免费)
 
 _GIVES = {
@@ -127,7 +127,8 @@ class Matcher:
         Where words alone leave no doubt the encoder is not asked, half of all questions at no loss, unless `thorough`.
         """
         found = self._ranked(question, context, LEXICAL)
-        if self.meant is None or (found[0].score >= PLAIN and not thorough):
+        plain = found[0].score >= PLAIN and found[0].score - found[1].score >= PLAIN_LEAD
+        if self.meant is None or (plain and not thorough):
             return found
         return self._ranked(question, context, SEMANTIC)
 

@@ -138,6 +138,14 @@ class Choice:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Related:
+    """A fact of another clause that the question may mean as well."""
+
+    statement: str
+    citation: Citation
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answer:
     """What the knowledge says to one question; handlers/ask turns it into a card, adding no conclusion.
 
@@ -156,6 +164,7 @@ class Answer:
     binds: str = ""
     sums: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    related: Related | None = None
     onward: Citation | None = None
     ask_whom: str = ""
     choices: tuple[Choice, ...] = ()
