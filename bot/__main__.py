@@ -21,9 +21,11 @@ app = typer.Typer(
 )
 notice_app = typer.Typer(no_args_is_help=True, help="查看所收文件")
 knowledge_app = typer.Typer(no_args_is_help=True, help="检查知识库")
+questions_app = typer.Typer(no_args_is_help=True, help="待答问题")
 db_app = typer.Typer(no_args_is_help=True, help="数据库")
 app.add_typer(notice_app, name="notice")
 app.add_typer(knowledge_app, name="knowledge")
+app.add_typer(questions_app, name="questions")
 app.add_typer(db_app, name="db")
 
 
@@ -234,6 +236,58 @@ def knowledge_vectors() -> None:
         _stop("没有安装语义组件：请运行 .venv/bin/pip install 'countydesk[semantic]'。", 1)
     texts = [normalise(form.text) for entry in read().entries for form in entry.forms]
     typer.echo(f"已存 {semantic.refresh(VECTORS, texts)} 条向量。")
+
+
+# --- open questions ----------------------------------------------------------------------------------------------
+
+
+@questions_app.command("list")
+def questions_list(as_json: Annotated[bool, typer.Option("--json", help="输出 JSON")] = False) -> None:
+    """列出文件没有答案或被指答得不对的问题，相同的合并，问得多的在前。"""
+    from bot.app import open_database, settings
+    from handlers import desk as office
+    from knowledge.base import load
+    from storage.db import transaction
+
+    kb = load()
+    with transaction(open_database(settings())) as db:
+        for group in office.groups(db, kb):
+            row = office.as_json(group)
+            if as_json:
+                typer.echo(json.dumps(row, ensure_ascii=False))
+            else:
+                typer.echo(f"{row['id']}\t{row['asked']}次\t{row['last_at'][:10]}\t{row['question']}")
+
+
+@questions_app.command("answer")
+def questions_answer(
+    number: Annotated[int, typer.Argument(metavar="ID", help="问题编号，见 questions list")],
+    text: Annotated[str, typer.Option("--text", help="答复")],
+    notice: Annotated[str, typer.Option("--notice", help="文件标识，如 144-2020")],
+    clause: Annotated[str, typer.Option("--clause", help="条款，如 四(二)")],
+    quote: Annotated[str, typer.Option("--quote", help="条款原文，逐字照录")],
+    officer: Annotated[str, typer.Option("--officer", help="答复人")],
+) -> None:
+    """答复一组问题：须有条款依据；问过的人下次来时都会看到，并生成问答草稿。"""
+    from bot.app import open_database, settings
+    from bot.messages import Refused
+    from handlers import desk as office
+    from knowledge.base import load
+    from knowledge.model import Cite
+    from storage.db import transaction
+
+    chosen = settings()
+    try:
+        with transaction(open_database(chosen)) as db:
+            cite = Cite(notice=notice, clause=clause, quote=quote)
+            settled = office.settle(db, load(), number, text, cite, officer, datetime.now(UTC))
+    except Refused as refusal:
+        _stop(str(refusal), 1)
+    drafts = chosen.paths.data / "drafts"
+    drafts.mkdir(parents=True, exist_ok=True)
+    path = drafts / f"question-{number}.yaml"
+    path.write_text(settled.draft, encoding="utf-8")
+    typer.echo(f"已答复，{settled.told}人下次来时会看到；问答草稿在 {path}，审核后放入 knowledge/data/entries。")
 
 
 @db_app.command("upgrade")

@@ -19,7 +19,7 @@ from bot.inputs import option_number, universal
 from bot.messages import Inbound, Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
 from knowledge.base import KnowledgeBase
-from storage import conversations
+from storage import conversations, questions
 from storage.models import Conversation, Exchange
 
 IDLE = timedelta(minutes=30)
@@ -80,7 +80,7 @@ class Assistant:
             now=inbound.at,
             given={**self.given, **(given or {})},
         )
-        reply = self._reply(turn)
+        reply = _with_owed(turn, self._reply(turn))
         conversation.touched_at = inbound.at
         exchange = Exchange(
             channel=inbound.channel,
@@ -194,6 +194,12 @@ class Assistant:
         """Answer what was asked in between, then ask the open step again."""
         text = f"{aside.text}\n{say('dialogue.resume', title=flow.title, ask=step.ask)}"
         return replace(aside, text=text, options=step.options)
+
+
+def _with_owed(turn: Turn, reply: Reply) -> Reply:
+    """Put before a reply what the person is still to be told."""
+    owed = questions.collect_owed(turn.db, turn.inbound.channel, turn.inbound.address, turn.now)
+    return replace(reply, text="\n\n".join((*owed, reply.text))) if owed else reply
 
 
 def _step(flows: Mapping[str, Flow], conversation: Conversation) -> Step | None:

@@ -16,6 +16,7 @@ from knowledge.base import KnowledgeBase
 from knowledge.facts import KINDS, parse_fact, show_fact
 from knowledge.model import Answer, Citation, Fact
 from knowledge.rules import Rule
+from storage import questions
 
 LONGEST_QUESTION = 500
 CARD_LIMIT = 600
@@ -266,8 +267,12 @@ def forward(turn: Turn) -> Reply:
 
 
 def wrong(turn: Turn) -> Reply:
-    """答得不对: the exchange before this one stays on record under this message."""
-    return _chat(turn, "noted_wrong" if turn.conversation.before else "nothing_before")
+    """答得不对: the last question goes on the list of open questions."""
+    last = questions.last_question(turn.db, turn.inbound.channel, turn.inbound.address)
+    if last is None:
+        return _chat(turn, "nothing_before")
+    questions.dispute(turn.db, last.exchange_id)
+    return _chat(turn, "noted_wrong")
 
 
 def why(turn: Turn) -> Reply:

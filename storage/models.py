@@ -3,15 +3,23 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from storage.db import UTCDateTime
 
 
 class Base(DeclarativeBase):
-    """The tables of countydesk."""
+    """The tables of countydesk. Constraints are named, so that a migration can change them on every database."""
 
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
     type_annotation_map = {datetime: UTCDateTime, dict[str, Any]: JSON, list[Any]: JSON}
 
 
@@ -68,6 +76,36 @@ class Question(Base):
     score: Mapped[float]
     edition: Mapped[str] = mapped_column(String(32))
     at: Mapped[datetime] = mapped_column(index=True)
+    ruling_id: Mapped[int | None] = mapped_column(ForeignKey("ruling.id"), index=True)
+
+
+class Ruling(Base):
+    """An officer's answer to open questions, with the clause it rests on."""
+
+    __tablename__ = "ruling"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str] = mapped_column(Text)
+    notice_id: Mapped[str] = mapped_column(String(64))
+    clause: Mapped[str] = mapped_column(String(32))
+    quote: Mapped[str] = mapped_column(Text)
+    officer: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime]
+
+
+class Owed(Base):
+    """Something an asker is still to be told; it goes with the next reply to that address."""
+
+    __tablename__ = "owed"
+    __table_args__ = (Index("ix_owed_address", "channel", "address", "told_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    channel: Mapped[str] = mapped_column(String(16))
+    address: Mapped[str] = mapped_column(String(128))
+    text: Mapped[str] = mapped_column(Text)
+    ruling_id: Mapped[int] = mapped_column(ForeignKey("ruling.id"))
+    at: Mapped[datetime]
+    told_at: Mapped[datetime | None]
 
 
 class Edition(Base):
