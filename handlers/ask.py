@@ -119,7 +119,7 @@ def copies(found: Answer) -> dict[str, str]:
 
 def cited(found: Answer) -> tuple[Citation, ...]:
     """Every citation of an answer, the main one first."""
-    return (*found.citations, *((found.related.citation,) if found.related else ()))
+    return (*found.citations, *((found.related.citation,) if found.related and found.related.citation else ()))
 
 
 def as_json(found: Answer) -> dict[str, Any]:

@@ -13,12 +13,13 @@ from knowledge.candidates import Asked, Before, best_match, confidence, holder, 
 from knowledge.judging import judge_both_rates, judge_expense, judge_rule, judge_unlisted
 from knowledge.matching import Match, gives
 from knowledge.model import NOT_WRITTEN, OUTSIDE, Answer, Citation, Cite, Entry, Facts, Related, Verdict
-from knowledge.question import HARD_SLOTS, Question, small_talk
+from knowledge.question import HARD_SLOTS, Question, is_yes_no, small_talk, wants_a_value
 from knowledge.rules import Rule
 from knowledge.search import best
 
 SHORT_CLAUSE, LONG_CLAUSE = 120, 320  # characters; up to here a clause is quoted whole, always or when less sure
 REMEMBERED = 4096  # answers
+SHORTEST_PART = 4  # characters of one of two questions in a message
 CLAUSE_FROM = 0.30  # a clause this near is shown with a refusal
 __all__ = ["Before", "answer", "answer_entry", "apply_rule"]
 
@@ -47,8 +48,36 @@ def _answer(kb: KnowledgeBase, text: str, facts: Facts, on: date, before: Before
         return Answer(
             kind="chat", question=text, as_of=on, edition=kb.edition, route="chat", modal=small_talk(text) or "empty"
         )
+    if (both := _two_questions(kb, question, facts, on, before)) is not None:
+        return both
     found = _decide(Asked(kb=kb, question=question, remembered=facts, on=on, before=before))
     return replace(found, notes=(*found.notes, *_standing(kb, found)))
+
+
+_BREAK = re.compile(r"[？?；;]|[，,]\s*(?=(?:还有|另外|再就是|再问|顺便|同时)[^，,]{3,})")
+
+
+def _two_questions(
+    kb: KnowledgeBase, question: Question, facts: Facts, on: date, before: Before | None
+) -> Answer | None:
+    """Both answers to a message that asks two things, the second as a follow-up of the first; None for other messages."""
+    parts = [part.strip("，, 。") for part in _BREAK.split(question.text)]
+    parts = [part for part in parts if len(part) >= SHORTEST_PART and (wants_a_value(part) or is_yes_no(part))]
+    if len(parts) != 2:
+        return None
+    first = _answer(kb, parts[0], facts, on, before)
+    if first.kind != "answer":
+        return None
+    said = kb.understand(parts[0], on.year)
+    clauses = tuple((citation.notice_id, citation.clause) for citation in first.citations)
+    leaning_on = Before(question=said.official, route=first.route, yes_no=said.yes_no, clauses=clauses)
+    second = _answer(kb, parts[1], {**facts, **first.facts}, on, leaning_on)
+    if second.kind not in ("answer", "abstain") or second.statement == first.statement:
+        return replace(first, question=question.raw)
+    citation = second.citations[0] if second.citations else None
+    notes = tuple(dict.fromkeys((*first.notes, *second.notes)))
+    related = Related(statement=second.statement.split("\n")[0], citation=citation, second=True)
+    return replace(first, question=question.raw, related=related, notes=notes)
 
 
 def answer_entry(kb: KnowledgeBase, match: Match, question: Question, on: date) -> Answer:

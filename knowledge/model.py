@@ -139,10 +139,11 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Related:
-    """A fact of another clause that the question may mean as well."""
+    """A second fact beside an answer: one the question may mean as well, or the answer to its `second` half."""
 
     statement: str
-    citation: Citation
+    citation: Citation | None
+    second: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -122,3 +122,30 @@ def test_unusable_settings_stop_the_start_and_are_all_named(
     for name in named:
         assert name in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_open_questions_are_listed_and_answered_from_the_command_line(program: Program, tmp_path: Path) -> None:
+    from bot.app import assistant, open_database
+    from bot.messages import Inbound
+    from bot.settings import Paths, Settings
+    from bot.turns import TurnThread
+    from knowledge.base import load
+    from tests.conftest import JUNE
+
+    sessions = open_database(Settings(paths=Paths(data=tmp_path / "data")))
+    turns = TurnThread(assistant(load()), sessions)
+    said = Inbound(channel="web", message_id="m", address="a", text="一个村级站点补多少钱", at=JUNE)
+    turns.submit(said).result(timeout=30)
+    turns.stop()
+    [row] = lines(program("questions", "list", "--json", cwd=tmp_path))
+    assert (row["question"], row["asked"]) == ("一个村级站点补多少钱", 1)
+    words = ("questions", "answer", str(row["id"]), "--text", "由省里定。", "--notice", "demonstration-2020")
+    refused = program(*words, "--clause", "六(二)", "--quote", "不是原文", "--officer", "样例", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "逐字照录" in refused.stderr
+    quote = "细化资金支持方向和奖补标准"
+    done = program(*words, "--clause", "六(二)", "--quote", quote, "--officer", "样例", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "1人" in done.stdout
+    assert quote in (tmp_path / "data" / "drafts" / f"question-{row['id']}.yaml").read_text(encoding="utf-8")
+    assert program("questions", "list", "--json", cwd=tmp_path).stdout == ""

@@ -1,7 +1,7 @@
 """Conversations through the one turn path."""
 
 from concurrent.futures import Future
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -10,10 +10,12 @@ from bot.dialogue import Handlers
 from bot.inputs import option_number, universal
 from bot.messages import Inbound, Reply
 from handlers import ask, demo, menu
+from knowledge.answer import answer
 from storage import conversations
 from storage.db import transaction
 from storage.models import Exchange, Question
 from tests.conftest import JUNE, Talk
+from tests.questions import scoring
 
 
 def test_an_answer_opens_with_the_conclusion_and_quotes_the_clause(talk: Talk) -> None:
@@ -211,3 +213,32 @@ def test_messages_sent_at_once_are_each_answered_once(running: Desk) -> None:
     with transaction(running.sessions) as db:
         assert db.query(Exchange).count() == 40
         assert len(conversations.recent_exchanges(db, "terminal", "p1", 5)) == 1
+
+
+def test_two_questions_in_one_message_are_both_answered(talk: Talk) -> None:
+    reply = talk("专项资金能不能买流量？另外每个站点补多少钱？")
+    assert reply.text.startswith("不可以")
+    assert "第二问：所收两份文件没有规定" in reply.text
+    follow = talk("推荐复核专家要什么级别的？几号前报？")
+    assert "处级" in follow.text
+    assert "4月30日" in follow.text
+
+
+def test_a_question_between_two_facts_shows_both(talk: Talk, running: Desk) -> None:
+    found = [answer(running.kb, row["q"], on=date(2020, 6, 1)) for row in scoring.rows("round1")]
+    between = [one for one in found if one.related and not one.related.second]
+    assert len(between) >= 3
+    for one in between:
+        assert one.related is not None
+        assert one.related.citation is not None
+        assert one.related.citation.clause != one.citations[0].clause
+    assert "相近规定：" in talk(between[0].question).text
+
+
+def test_a_vague_question_gets_both_twins_side_by_side(talk: Talk) -> None:
+    for text in ("资金要到90%说的是什么", "我们县资金才85%，行不行"):
+        reply = talk(text, who=text)
+        assert "二次申报" in reply.text
+        assert "验收" in reply.text
+        assert reply.answer is not None
+        assert {"四¶3", "四(二)"} <= {citation["clause"] for citation in reply.answer["citations"]}
