@@ -85,14 +85,14 @@ def _written(found: Answer, first: str, citations: tuple[Citation, ...]) -> str:
 def _cut(first: str, text: str, found: Answer) -> Card:
     """Keep a card within one message; further citations go to 更多."""
     if len(text) <= CARD_LIMIT:
-        return Card(headline=first, text=text)
+        return Card(headline=first.split("\n")[0], text=text)
     kept = found.citations
     while len(kept) > 1 and len(text) > CARD_LIMIT - 20:
         kept = kept[:-1]
         text = _written(found, first, kept)
     left = found.citations[len(kept) :]
     more = "\n".join(say("ask.quoted", citation=citation) for citation in left)
-    return Card(headline=first, text=f"{text}\n{say('ask.rest_follows')}" if more else text, more=more)
+    return Card(headline=first.split("\n")[0], text=f"{text}\n{say('ask.rest_follows')}" if more else text, more=more)
 
 
 def aloud(found: Answer) -> str:

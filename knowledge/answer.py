@@ -197,6 +197,7 @@ def _near_miss(asked: Asked, match: Match, slot: str) -> Answer:
         status=NOT_WRITTEN,
         statement=asked.say("near_miss", slot=asked.kb.phrases[f"slot_{slot}"]),
         citations=asked.cited(match.entry.cites[:1]),
+        **asked.onward(),
         score=match.score,
         route=f"near-miss:{match.entry.id}",
     )
@@ -215,6 +216,7 @@ def _unknown(asked: Asked, match: Match) -> Answer:
         status=NOT_WRITTEN if near else OUTSIDE,
         statement=asked.say("unknown"),
         citations=near,
+        **(asked.onward() if near else {}),
         score=match.score,
         route="unknown",
     )

@@ -174,7 +174,7 @@ def _check_entries(base: KnowledgeBase, problems: Problems) -> None:
 
 
 _PHRASES = (
-    "unverified in_force repealed quotes_repealed passed central_only expense_binds near_miss unknown unlisted_expense"
+    "unverified in_force repealed quotes_repealed passed central_only expense_binds ask_province near_miss unknown unlisted_expense"
     " uncovered_case slot_money slot_ratio slot_count slot_date slot_duration slot_phone"
 )
 

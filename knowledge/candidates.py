@@ -9,6 +9,7 @@ from knowledge.matching import Match, gives
 from knowledge.model import Answer, Citation, Cite, Entry, Facts
 from knowledge.question import HARD_SLOTS, Question, leans_on_before
 
+PROVINCE_DECIDES = "duty-prov-standard"  # the entry on who details directions and standards
 RULE_BONUS = 0.10  # for an entry whose rule can use a number that the question states
 FULL_LENGTH = 16  # characters; a shorter follow-up leans more on the question before
 CLAUSE_BONUS = 0.15  # for a follow-up that stays within the clause of the answer before
@@ -55,6 +56,13 @@ class Asked:
     def say(self, phrase: str, **values: str) -> str:
         """One of the fixed sentences of phrases.yaml."""
         return self.kb.phrases[phrase].format_map(values)
+
+    def onward(self) -> dict[str, object]:
+        """Where a refusal points when nothing curated says better: the clause that lets the province set standards."""
+        decides = self.kb.by_id.get(PROVINCE_DECIDES)
+        if decides is None:
+            return {}
+        return {"onward": self.kb.citation(decides.cites[0]), "ask_whom": self.say("ask_province")}
 
     def passed(self, deadline: date | None) -> tuple[str, ...]:
         """The line that a deadline has passed, if it has."""

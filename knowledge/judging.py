@@ -51,6 +51,7 @@ def judge_unlisted(asked: Asked, top: Match) -> Answer | None:
         status=NOT_WRITTEN,
         statement=asked.say("unlisted_expense"),
         citations=asked.cited(next((row.cites[-1:] for row in rows if row.outcome == FORBIDDEN), ())),
+        **asked.onward(),
         score=top.score,
         route="expense-unlisted",
     )
