@@ -14,6 +14,7 @@ import tempfile
 import time
 import venv
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from knowledge.notices import load_notices  # noqa: E402
 from tests.questions import scoring  # noqa: E402
 
 PLOT = Path(__file__).parent / "peers.svg"
+Cited = dict[str, str]
+BUILT_IN = 0.5  # between 0 for a refusal and 1 for an answer, of a system that refuses by itself
 SHORTEST = 8  # characters; anything shorter is a label, not a sentence
 
 # What runs inside a peer's own environment: `given` comes in, `replies` go out as [text, score or null, seconds].
@@ -65,16 +68,10 @@ from chatterbot import ChatBot, languages
 from chatterbot.tagging import LowercaseTagger
 from chatterbot.trainers import ListTrainer
 
-best = {
-    "import_path": "chatterbot.logic.BestMatch",
-    "search_algorithm_name": "text_search",
-    "default_response": "抱歉，没有找到。",
-    "maximum_similarity_threshold": 0.90,
-}
-bot = ChatBot(
-    "peer", read_only=True, database_uri="sqlite:///peer.db", tagger=LowercaseTagger, tagger_language=languages.CHI,
-    logic_adapters=[best],
-)
+best = {"import_path": "chatterbot.logic.BestMatch", "search_algorithm_name": "text_search",
+        "default_response": "抱歉，没有找到。", "maximum_similarity_threshold": 0.90}
+bot = ChatBot("peer", read_only=True, database_uri="sqlite:///peer.db", logic_adapters=[best],
+              tagger=LowercaseTagger, tagger_language=languages.CHI)
 trainer = ListTrainer(bot, show_training_progress=False)
 for sentence in given["sentences"]:
     trainer.train([sentence, sentence])
@@ -107,15 +104,16 @@ class Reply:
     text: str
     score: float
     seconds: float
-    citations: tuple[dict[str, str], ...] = ()
+    citations: tuple[Cited, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """One row of the table; `clause` is None where a system names none."""
+    """One row of the table; `clause` is None where none is named, `unrefused` is `shown` without the threshold."""
 
     name: str
-    threshold: float | None
+    threshold: float
+    unrefused: float
     shown: float
     clause: float | None
     refused: float
@@ -124,7 +122,7 @@ class Figures:
 
     def row(self) -> str:
         clause = "–" if self.clause is None else f"{self.clause:.0%}"
-        threshold = "built in" if self.threshold is None else f"{self.threshold:.3g}"
+        threshold = "built in | –" if self.threshold == BUILT_IN else f"{self.threshold:.3g} | {self.unrefused:.0%}"
         cells = f"{self.shown:.0%} | {clause} | {self.refused:.0%} | {self.length:.0f} | {self.seconds * 1000:.1f}"
         return f"| {self.name} | {cells} | {threshold} |"
 
@@ -137,44 +135,55 @@ def sentences_of(clauses: Sequence[Unit]) -> list[Unit]:
     return [replace(unit, text=part) for unit, part in parts if len(part) >= SHORTEST]
 
 
-def installed(package: str, body: str, given: dict[str, Any]) -> list[Reply]:  # Any: JSON
-    """Install a package in an environment of its own and ask it there."""
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        venv.create(place / "venv", with_pip=True)
-        python = str(place / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python")
-        subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package],
-            check=True,
-            capture_output=True,
-        )
-        (place / "given.json").write_text(json.dumps(given), "utf-8")
-        subprocess.run([python, "-c", FRAME.format(body=body)], cwd=place, check=True, capture_output=True)
-        replies = json.loads((place / "replies.json").read_text("utf-8"))
-    return [Reply(text=text, score=score, seconds=seconds) for text, score, seconds in replies]
+def installed(package: str, body: str, given: dict[str, Any]) -> Ask:  # Any: JSON
+    """A package that is installed in an environment of its own and asked there."""
+
+    def ask(questions: Sequence[str]) -> list[Reply]:
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder)
+            venv.create(place / "venv", with_pip=True)
+            python = str(place / "venv" / "bin" / "python")
+            pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]
+            subprocess.run(pip, check=True, capture_output=True)
+            (place / "given.json").write_text(json.dumps(given | {"questions": list(questions)}), "utf-8")
+            subprocess.run([python, "-c", FRAME.format(body=body)], cwd=place, check=True, capture_output=True)
+            replies = json.loads((place / "replies.json").read_text("utf-8"))
+        return [Reply(text=text, score=score, seconds=seconds) for text, score, seconds in replies]
+
+    return ask
 
 
-def found(unit: Unit | None, score: float, started: float) -> Reply:
-    seconds = time.perf_counter() - started
-    if unit is None:
-        return Reply(text="", score=float("-inf"), seconds=seconds)
-    cited = ({"notice_id": unit.notice_id, "clause": unit.clause},)
-    return Reply(text=unit.text, score=score, seconds=seconds, citations=cited)
-
-
-def fuzzy(units: Sequence[Unit]) -> Ask:
-    """The sentence of the highest partial ratio."""
-    texts = [unit.text for unit in units]
+def timed(one: Callable[[str], tuple[str, float, Sequence[Cited]]]) -> Ask:
+    """A system that is asked in this process."""
 
     def ask(questions: Sequence[str]) -> list[Reply]:
         replies: list[Reply] = []
         for question in questions:
             started = time.perf_counter()
-            hit = process.extractOne(question, texts, scorer=fuzz.partial_ratio)
-            replies.append(found(units[hit[2]] if hit else None, hit[1] if hit else 0.0, started))
+            text, score, cited = one(question)
+            seconds = time.perf_counter() - started
+            replies.append(Reply(text=text, score=score, seconds=seconds, citations=tuple(cited)))
         return replies
 
     return ask
+
+
+def searching(units: Sequence[Unit], best: Callable[[str], tuple[int, float] | None]) -> Ask:
+    """A system whose reply is the unit at the place that `best` finds, with its score."""
+
+    def one(question: str) -> tuple[str, float, Sequence[Cited]]:
+        if (hit := best(question)) is None:
+            return "", float("-inf"), ()
+        unit = units[hit[0]]
+        return unit.text, hit[1], ({"notice_id": unit.notice_id, "clause": unit.clause},)
+
+    return timed(one)
+
+
+def fuzzy(units: Sequence[Unit]) -> Ask:
+    """The unit of the highest partial ratio."""
+    texts = [unit.text for unit in units]
+    return searching(units, lambda text: process.extractOne(text, texts, scorer=fuzz.partial_ratio)[:0:-1])
 
 
 def pairs(text: str) -> list[str]:
@@ -187,35 +196,26 @@ def full_text(units: Sequence[Unit]) -> Ask:
     db = sqlite3.connect(":memory:")
     db.execute("CREATE VIRTUAL TABLE units USING fts5(words)")
     db.executemany("INSERT INTO units(rowid, words) VALUES (?, ?)", enumerate(" ".join(pairs(u.text)) for u in units))
+    select = "SELECT rowid, -bm25(units) FROM units WHERE units MATCH ? ORDER BY bm25(units) LIMIT 1"
 
-    def ask(questions: Sequence[str]) -> list[Reply]:
-        replies: list[Reply] = []
-        for question in questions:
-            started = time.perf_counter()
-            query = " OR ".join(f'"{pair}"' for pair in dict.fromkeys(pairs(question)))
-            best = "SELECT rowid, -bm25(units) FROM units WHERE units MATCH ? ORDER BY bm25(units) LIMIT 1"
-            hit = db.execute(best, (query,)).fetchone() if query else None
-            replies.append(found(units[hit[0]] if hit else None, hit[1] if hit else 0.0, started))
-        return replies
+    def best(question: str) -> tuple[int, float] | None:
+        query = " OR ".join(f'"{pair}"' for pair in dict.fromkeys(pairs(question)))
+        return db.execute(select, (query,)).fetchone() if query else None
 
-    return ask
+    return searching(units, best)
 
 
 def own(kb: KnowledgeBase) -> Ask:
     """countydesk by the path that a message takes, database included."""
 
     def ask(questions: Sequence[str]) -> list[Reply]:
-        replies: list[Reply] = []
-        for one in asker(kb):
-            one({"q": "预热问题"})
-            for question in questions:
-                started = time.perf_counter()
-                said = one({"q": question})
-                seconds = time.perf_counter() - started
-                answered = float(said["kind"] == "answer")
-                cited = tuple(said["citations"])
-                replies.append(Reply(text=said["text"], score=answered, seconds=seconds, citations=cited))
-        return replies
+        with contextmanager(asker)(kb) as one:
+
+            def said(text: str) -> tuple[str, float, Sequence[Cited]]:
+                reply = one({"q": text})
+                return reply["text"], float(reply["kind"] == "answer"), reply["citations"]
+
+            return timed(said)(["预热问题", *questions])[1:]
 
     return ask
 
@@ -225,23 +225,18 @@ def shows(row: scoring.Row, reply: Reply) -> bool:
     return all(any(scoring._plain(one) in text for one in group) for group in row["must"] or [])
 
 
-def share(hits: Sequence[bool]) -> float:
-    return sum(hits) / max(1, len(hits))
-
-
-def figures(
-    name: str, rows: Sequence[scoring.Row], replies: Sequence[Reply], least: float, *, chosen: bool, cites: bool
-) -> Figures:
+def figures(name: str, rows: Sequence[scoring.Row], replies: Sequence[Reply], least: float) -> Figures:
     """Sum up; a reply that scores below `least` is a refusal."""
     both = list(zip(rows, replies, strict=True))
     asked = [(row, reply) for row, reply in both if row["answerable"]]
     right = [r.score >= least and scoring._cites(row, {"citations": r.citations}) for row, r in asked]
     return Figures(
         name=name,
-        threshold=least if chosen else None,
-        shown=share([reply.score >= least and shows(row, reply) for row, reply in asked]),
-        clause=share(right) if cites else None,
-        refused=share([reply.score < least for row, reply in both if not row["answerable"]]),
+        threshold=least,
+        unrefused=statistics.fmean([shows(row, reply) for row, reply in asked]),
+        shown=statistics.fmean([reply.score >= least and shows(row, reply) for row, reply in asked]),
+        clause=statistics.fmean(right) if any(reply.citations for reply in replies) else None,
+        refused=statistics.fmean([reply.score < least for row, reply in both if not row["answerable"]]),
         length=statistics.median([len(reply.text.strip()) for reply in replies if reply.score >= least] or [0]),
         seconds=statistics.median(reply.seconds for reply in replies),
     )
@@ -249,29 +244,23 @@ def figures(
 
 def threshold(rows: Sequence[scoring.Row], replies: Sequence[Reply]) -> float:
     """The score from which facts shown and refusals together are most."""
-
-    def worth(least: float) -> float:
-        tried = figures("", rows, replies, least, chosen=True, cites=False)
-        return tried.shown + tried.refused
-
-    return max(sorted({reply.score for reply in replies}), key=worth)
+    tried = {least: figures("", rows, replies, least) for least in {reply.score for reply in replies}}
+    return max(sorted(tried), key=lambda least: tried[least].shown + tried[least].refused)
 
 
 def draw(table: Sequence[Figures]) -> None:
     import pygal
     from pygal.style import Style
 
-    style = Style(background="white", plot_background="white", label_font_size=13, major_label_font_size=13)
+    style = Style(background="white", plot_background="white", value_label_font_size=13, title_font_size=14)
     chart = pygal.XY(
-        stroke=False, dots_size=6, width=860, height=520, js=[], no_prefix=True, style=style, title=None,
-        legend_at_bottom=True, legend_at_bottom_columns=2, truncate_legend=-1, xrange=(0, 100), range=(0, 100),
-        x_title="fact shown, % of answerable questions", y_title="refused, % of unanswerable questions",
-        print_values=False, print_labels=True,
+        stroke=False, dots_size=4, width=860, height=560, js=[], no_prefix=True, style=style, truncate_legend=-1,
+        legend_at_bottom=True, legend_at_bottom_columns=2, xrange=(0, 100), range=(0, 100), print_labels=True,
+        print_values=False, x_title="fact shown, % of answerable", y_title="refused, % of unanswerable",
     )  # fmt: skip
     for number, row in enumerate(table, start=1):
-        point = {"value": (100 * row.shown, 100 * row.refused), "label": str(number)}
-        chart.add(f"{number}  {row.name}", [point])
-    PLOT.write_text(chart.render(is_unicode=True) + "\n", "utf-8")
+        chart.add(f"{number}  {row.name}", [{"value": (100 * row.shown, 100 * row.refused), "label": str(number)}])
+    PLOT.write_text(re.sub("<script.*?</script>", "", chart.render(is_unicode=True), flags=re.DOTALL) + "\n", "utf-8")
 
 
 def main() -> None:
@@ -284,31 +273,25 @@ def main() -> None:
     titles = {path.stem: path.read_text("utf-8").partition("\n---\n")[2] for path in (DATA / "notices").glob("*.txt")}
     given = {"documents": [(n.title, titles[n.id]) for n in notices], "sentences": [unit.text for unit in sentences]}
 
-    def peer(package: str, body: str) -> Ask:
-        return lambda questions: installed(package, body, given | {"questions": list(questions)})
-
-    systems: list[tuple[str, Ask, bool, bool]] = [  # name, how to ask, threshold to choose, names clauses
-        ("baisitong 1.0.6", peer("baisitong==1.0.6", BAISITONG), False, False),
-        ("ChatterBot 1.2.15", peer("chatterbot==1.2.15", CHATTERBOT), True, False),
-        ("rapidfuzz, sentences", fuzzy(sentences), True, True),
-        ("SQLite FTS5, sentences", full_text(sentences), True, True),
-        ("SQLite FTS5, clauses", full_text(clauses), True, True),
-        ("countydesk, words alone", own(read().warmed()), False, True),
+    systems: list[tuple[str, Ask, bool]] = [  # name, how to ask, whether a threshold is to be chosen
+        ("baisitong 1.0.6", installed("baisitong==1.0.6", BAISITONG, given), False),
+        ("ChatterBot 1.2.15", installed("chatterbot==1.2.15", CHATTERBOT, given), True),
+        ("rapidfuzz, sentences", fuzzy(sentences), True),
+        ("SQLite FTS5, sentences", full_text(sentences), True),
+        ("SQLite FTS5, clauses", full_text(clauses), True),
+        ("countydesk, words alone", own(read().warmed()), False),
     ]
     if semantic.available() and VECTORS.exists():
-        systems.append(("countydesk, with the encoder", own(load()), False, True))
+        systems.append(("countydesk, with the encoder", own(load()), False))
     table: list[Figures] = []
-    for name, ask, chosen, cites in systems:
+    for name, ask, chosen in systems:
         rows = [*tuning, *tested] if chosen else tested
         replies = ask([row["q"] for row in rows])
-        least = threshold(tuning, replies[: len(tuning)]) if chosen else 0.5
-        table.append(figures(name, tested, replies[-len(tested) :], least, chosen=chosen, cites=cites))
-        print(name, file=sys.stderr)
-    answerable = sum(row["answerable"] for row in tested)
-    print(f"{answerable} answerable and {len(tested) - answerable} unanswerable questions\n")
-    print(
-        "| system | fact shown | right clause | refused | characters | ms | threshold |\n|---|---|---|---|---|---|---|"
-    )
+        least = threshold(tuning, replies[: len(tuning)]) if chosen else BUILT_IN
+        table.append(figures(name, tested, replies[-len(tested) :], least))
+    print(f"{len(tested)} questions, {sum(row['answerable'] for row in tested)} of them answerable\n")
+    print("| system | fact shown | right clause | refused | characters | ms | threshold | fact shown without it |")
+    print("|---" * 8 + "|")
     print("\n".join(row.row() for row in table))
     draw(table)
 

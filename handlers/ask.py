@@ -65,7 +65,7 @@ def _written(found: Answer, first: str, citations: tuple[Citation, ...]) -> str:
         )
     if found.kind == "clarify":
         return say("ask.clarify", headline=first, citations=citations, notes=found.notes)
-    known = "，".join(f"{KINDS[key].label}{show_fact(key, value)}" for key, value in found.facts.items())
+    known = "，".join(_stated(key, value) for key, value in found.facts.items())
     text = say(
         "ask.card",
         related=found.related,
@@ -80,6 +80,11 @@ def _written(found: Answer, first: str, citations: tuple[Citation, ...]) -> str:
         return text
     labels = [KINDS[key].label for key in found.missing]
     return f"{text}\n{say('ask.offer', label=labels[0], others='、'.join(labels[1:]))}"
+
+
+def _stated(key: str, value: Fact) -> str:
+    """A fact in words: 资金拨付率88%, 项目验收是否基本完成：是."""
+    return f"{KINDS[key].label}{'：' if isinstance(value, bool) else ''}{show_fact(key, value)}"
 
 
 def _cut(first: str, text: str, found: Answer) -> Card:
@@ -279,7 +284,7 @@ def why(turn: Turn) -> Reply:
     """为什么 after an answer: from which clauses and which edition it came."""
     kept = turn.conversation.before
     if not kept or not kept["clauses"]:
-        return _chat(turn, "nothing_before")
+        return _chat(turn, "nothing_to_explain")
     names = []
     for notice_id, label in kept["clauses"]:
         notice = turn.kb.notice(notice_id)

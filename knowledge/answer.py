@@ -144,8 +144,8 @@ def _verdict(asked: Asked, match: Match) -> Verdict:
 def _quoted(asked: Asked, match: Match) -> tuple[Cite, ...]:
     """An entry's citations; the main clause whole when it is short, or when the match is less sure."""
     cites = match.entry.cites
-    if not cites:
-        return ()
+    if not 1 <= len(cites) <= 2:
+        return cites  # an overview quotes each of its clauses as curated
     text = asked.kb.clauses[cites[0].notice, cites[0].clause].text
     unsure = not match.sure
     if "\t" in text or len(text) > (LONG_CLAUSE if unsure else SHORT_CLAUSE):

@@ -28,12 +28,17 @@ class Weights:
     meant: float
     body: float
     refuse_from: float  # from this score a refusal that names what is missing is near enough
+    alone_from: float  # from this score a short question needs no other to be understood
     answer_from: float  # from this confidence an answer is near enough
     sure: float  # from this nearness a form is the same question in other words
 
 
-LEXICAL = Weights(written=0.75, spoken=0.25, meant=0.0, body=0.60, refuse_from=0.30, answer_from=0.20, sure=0.72)
-SEMANTIC = Weights(written=0.20, spoken=0.10, meant=0.70, body=0.40, refuse_from=0.45, answer_from=0.35, sure=0.76)
+LEXICAL = Weights(
+    written=0.75, spoken=0.25, meant=0.0, body=0.60, refuse_from=0.42, alone_from=0.70, answer_from=0.20, sure=0.72
+)
+SEMANTIC = Weights(
+    written=0.20, spoken=0.10, meant=0.70, body=0.40, refuse_from=0.62, alone_from=1.05, answer_from=0.35, sure=0.76
+)
 PLAIN, PLAIN_LEAD = 0.55, 0.10  # a lexical score and lead from which the encoder changes nothing
 MEANT_ZERO = 0.78  # the cosine at which two questions have nothing in common
 TOP_FORMS = (0.60, 0.25, 0.15)  # an entry's three nearest forms speak for it

@@ -171,6 +171,6 @@ def small_talk(text: str) -> str | None:
     return "abuse" if _ABUSE.search(text) else None
 
 
-def leans_on_before(text: str, has_topic: bool) -> bool:
-    """True when a question cannot stand alone: 那18年的呢, or short and without a word of the field."""
-    return bool(_FOLLOW.search(text)) or (len(text) <= 8 and not has_topic)
+def leans_on_before(text: str, stands_alone: bool) -> bool:
+    """True when a question cannot stand alone: 那18年的呢, or one that is short and near nothing by itself."""
+    return bool(_FOLLOW.search(text)) or (len(text) <= 8 and not stands_alone)
