@@ -97,7 +97,8 @@ def ranked(asked: Asked) -> list[Match]:
     if (rule := kb.rules.get(before.route.removeprefix("rule:"))) and set(question.facts) & {*rule.facts, "rate"}:
         again = kb.by_id[rule.entries[0]]
         return [Match(entry=again, score=2.0, form=again.forms[0], nearness=0.5), *alone]
-    if not leans_on_before(question.text, alone[0].score >= alone[0].weights.alone_from):
+    stands_alone = alone[0].score >= alone[0].weights.alone_from or kb.wording.named(question.official) >= 2
+    if not leans_on_before(question.text, stands_alone):
         return alone
     return _blended(asked, before)
 

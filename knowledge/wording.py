@@ -18,9 +18,13 @@ def _alternation(words: Iterable[str]) -> re.Pattern[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Wording:
-    """The word lists of synonyms.yaml, compiled. `expected` are its regressions: question → official word."""
+    """The word lists of synonyms.yaml, compiled.
+
+    `topics` are the official words of the field; `expected` are the regressions: question → official word.
+    """
 
     official: dict[str, str] = field(default_factory=dict)
+    topics: frozenset[str] = frozenset()
     confusions: dict[str, str] = field(default_factory=dict)
     antonyms: tuple[tuple[str, str], ...] = ()
     expected: tuple[tuple[str, str], ...] = ()
@@ -31,6 +35,10 @@ class Wording:
         """Replace everyday words by official ones in one pass, longest first, so that no two rewrites chain."""
         text = self.confusing.sub(lambda match: self.confusions[match.group()], text)
         return self.rewriting.sub(lambda match: self.official[match.group()], text)
+
+    def named(self, text: str) -> int:
+        """How many official words of the field a rewritten text names."""
+        return sum(topic in text for topic in self.topics)
 
     def explain(self, text: str) -> str:
         """Which everyday words were read as which official ones: 买流量 → 购买流量."""
@@ -63,6 +71,7 @@ def load_wording(path: Path, problems: Problems) -> Wording:
     confusions = {str(wrong): str(right) for wrong, right in (raw.get("confusions") or {}).items()}
     wording = Wording(
         official=official,
+        topics=frozenset(raw.get("terms") or {}),
         confusions=confusions,
         antonyms=tuple((pair[0], pair[1]) for pair in raw.get("antonyms") or [] if len(pair) == 2),
         expected=tuple((line["q"], line["has"]) for line in raw.get("regressions") or []),

@@ -55,6 +55,14 @@ def test_a_follow_up_uses_the_rule_of_the_question_before(talk: Talk) -> None:
     assert "6月30日" in talk("那14年的呢").text
 
 
+def test_a_short_question_with_a_subject_of_its_own_is_no_follow_up(talk: Talk) -> None:
+    talk("绩效评价能开视频吗")
+    reply = talk("验收要不要第三方")
+    assert reply.answer is not None
+    assert reply.answer["citations"][0]["clause"] == "四(二)"
+    assert reply.text.startswith("需要")
+
+
 def test_a_correction_replaces_the_fact(talk: Talk) -> None:
     assert "未达到" in talk("拨付率85%能二次申报吗").text
     assert "92%" in talk("不对，是92%").text
