@@ -260,7 +260,7 @@ def draw(table: Sequence[Figures]) -> None:
     )  # fmt: skip
     for number, row in enumerate(table, start=1):
         chart.add(f"{number}  {row.name}", [{"value": (100 * row.shown, 100 * row.refused), "label": str(number)}])
-    PLOT.write_text(re.sub("<script.*?</script>", "", chart.render(is_unicode=True), flags=re.DOTALL) + "\n", "utf-8")
+    PLOT.write_text(re.sub("(?s)<script.*?</script>", "", chart.render(is_unicode=True)) + "\n", "utf-8")
 
 
 def main() -> None:
@@ -291,8 +291,7 @@ def main() -> None:
         table.append(figures(name, tested, replies[-len(tested) :], least))
     print(f"{len(tested)} questions, {sum(row['answerable'] for row in tested)} of them answerable\n")
     print("| system | fact shown | right clause | refused | characters | ms | threshold | fact shown without it |")
-    print("|---" * 8 + "|")
-    print("\n".join(row.row() for row in table))
+    print("\n".join(["|---" * 8 + "|", *(row.row() for row in table)]))
     draw(table)
 
 

@@ -13,6 +13,9 @@ from tests.conftest import JUNE
 from tests.questions import scoring
 
 
+ROUNDS = ("round1", "round2", "round3", "round4")
+
+
 def asker(running: Desk) -> scoring.Callable[[scoring.Row], scoring.Row]:
     """Ask a row's earlier questions and then its own, as one conversation."""
 
@@ -34,19 +37,19 @@ def lexical() -> Iterator[Desk]:
 
 
 def test_without_the_encoder_fresh_questions_are_answered_right_or_not_at_all(lexical: Desk) -> None:
-    found = scoring.totals(scoring.rows("round1", "round2"), asker(lexical))
-    assert found["right"] >= 0.80
-    assert found["said_and_wrong"] <= 0.12
-    assert found["refused"] >= 0.90
+    found = scoring.totals(scoring.rows(*ROUNDS), asker(lexical))
+    assert found["right"] >= 0.87
+    assert found["said_and_wrong"] <= 0.08
+    assert found["refused"] >= 0.92
 
 
 @pytest.mark.skipif(not (semantic.available() and VECTORS.exists()), reason="no wheel of the encoder for this machine")
 def test_with_the_encoder_more_is_answered_right(kb: KnowledgeBase) -> None:
     with desk(kb) as running:
-        found = scoring.totals(scoring.rows("round1", "round2"), asker(running))
-    assert found["right"] >= 0.87
-    assert found["said_and_wrong"] <= 0.06
-    assert found["refused"] >= 0.92
+        found = scoring.totals(scoring.rows(*ROUNDS), asker(running))
+    assert found["right"] >= 0.91
+    assert found["said_and_wrong"] <= 0.055
+    assert found["refused"] >= 0.93
 
 
 def test_every_stored_vector_belongs_to_a_form_and_few_forms_lack_one(kb: KnowledgeBase) -> None:
@@ -61,7 +64,7 @@ def test_every_stored_vector_belongs_to_a_form_and_few_forms_lack_one(kb: Knowle
 def test_every_answer_cites_and_quotes_word_for_word(kb: KnowledgeBase) -> None:
     with desk(kb) as running:
         ask = asker(running)
-        for row in scoring.rows("round1", "round2"):
+        for row in scoring.rows(*ROUNDS):
             answer = ask(row)
             if answer["kind"] == "answer":
                 assert answer["citations"], row["q"]
