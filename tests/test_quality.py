@@ -12,7 +12,6 @@ from knowledge.base import VECTORS, KnowledgeBase, read
 from tests.conftest import JUNE
 from tests.questions import scoring
 
-
 ROUNDS = ("round1", "round2", "round3", "round4")
 
 
