@@ -1,0 +1,39 @@
+"""Fixtures of the browser tests; any console error or request to another host fails a test."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.support import Watch
+
+
+@pytest.fixture(autouse=True)
+def watch(page: Page, site: str) -> Iterator[Watch]:
+    watch = Watch(page, site)
+    yield watch
+    assert watch.wrong == []
+
+
+@pytest.fixture
+def clipboard(page: Page, site: str) -> Callable[[str], str]:
+    """Read what was copied, in the form asked for."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site)
+
+    def read(kind: str = "text/plain") -> str:
+        script = """async kind => {
+            for (const item of await navigator.clipboard.read())
+                if (item.types.includes(kind)) return await (await item.getType(kind)).text();
+            return "";
+        }"""
+        return str(page.evaluate(script, kind))
+
+    return read
+
+
+@pytest.fixture(params=["secure", "plain http"])
+def security(request: pytest.FixtureRequest, page: Page) -> str:
+    """Open the page as over https and as over plain http, where navigator.clipboard.write is not used."""
+    if request.param == "plain http":
+        page.add_init_script("Object.defineProperty(window, 'isSecureContext', {value: false})")
+    return str(request.param)
