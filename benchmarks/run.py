@@ -135,6 +135,7 @@ def looked_up() -> list[float]:
         for text in ("大屏", "二次申报", "买流量", "传真", "整改期限", "ecsb", "验收条件", "站点补贴", "教材", "退坡"):
             page = browser.new_page()
             page.goto(f"{site}/lookup")
+            page.set_default_timeout(10_000)
             times.append(float(page.evaluate(script, text)))
             page.close()
         browser.close()

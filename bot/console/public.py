@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bot.channels.web import shown
 from bot.messages import Option, Reply
 from bot.texts import label_text, say
-from handlers.ask import LOCAL, aloud, as_json, copies, headline
+from handlers.ask import LOCAL, aloud, as_json, cited, copies, headline
 from knowledge.base import KnowledgeBase
 from knowledge.lookup import Found, look_up
 
@@ -38,8 +38,8 @@ def result(kb: KnowledgeBase, found: Found) -> dict[str, Any]:
     answer = found.answer
     written = as_json(answer)
     citations = [
-        {**cited, "source": say("ask.source", citation=citation)}
-        for cited, citation in zip(written["citations"], answer.citations, strict=True)
+        {**shown_one, "source": say("ask.source", citation=citation)}
+        for shown_one, citation in zip(written["citations"], cited(answer), strict=True)
     ]
     main = answer.citations[0] if answer.citations else None
     return {
