@@ -38,7 +38,7 @@ def look_up(kb: KnowledgeBase, text: str, *, on: date, limit: int = 7) -> list[F
     matches = [match for match in kb.matcher.match(question) if match.score >= match.weights.refuse_from]
     first = answer(kb, text, on=on)
     answers = [first] if first.kind in ("answer", "abstain") and first.route != "unknown" else []
-    answers += [answer_entry(kb, match, question, on) for match in matches]
+    answers += [answer_entry(kb, match, question, on) for match in matches[: limit + 2]]
     why = kb.wording.explain(typed)
     found, seen = [], set[str]()
     for one in answers:

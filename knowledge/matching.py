@@ -40,6 +40,7 @@ SEMANTIC = Weights(
     written=0.20, spoken=0.10, meant=0.70, body=0.40, refuse_from=0.62, alone_from=1.05, answer_from=0.35, sure=0.76
 )
 PLAIN, PLAIN_LEAD = 0.55, 0.10  # a lexical score and lead from which the encoder changes nothing
+MEANT_LENGTH = 40  # characters given to the encoder, the last ones: its time grows with the length
 MEANT_ZERO = 0.78  # the cosine at which two questions have nothing in common
 TOP_FORMS = (0.60, 0.25, 0.15)  # an entry's three nearest forms speak for it
 OTHER_SLOT, EXTRA_SLOT = 0.72, 0.86  # a form that asks for another value; for a value where none is asked
@@ -107,6 +108,7 @@ class Matcher:
         self.written = GramIndex(self.official)
         self.spoken = GramIndex(self.official, sound_grams)
         self.spreads: dict[str, int] = {}
+        self.recent: tuple[tuple[str, Weights], Vector] | None = None
         self.texts = [self._body(entry) for entry in self.entries]
         self.bodies = Bm25(self.texts)
 
@@ -122,9 +124,17 @@ class Matcher:
             lexical = weights.written * self.written.scores(full) + weights.spoken * self.spoken.scores(full)
             near = np.maximum(near, lexical)
         if weights.meant and self.meant is not None:
-            cosine = self.meant.scores(f"{context} {question.text}".strip())
+            cosine = self.meant.scores(f"{context} {question.text}".strip()[-MEANT_LENGTH:])
             near += weights.meant * np.clip((cosine - MEANT_ZERO) / (1 - MEANT_ZERO), 0, 1)
         return near
+
+    def _nearness_again(self, question: Question, weights: Weights) -> Vector:
+        """The nearness of a question that was just matched; a list of answers asks for it once an entry."""
+        key = (question.text, weights)
+        recent = self.recent  # read once: other threads look things up as well
+        if recent is None or recent[0] != key:
+            recent = self.recent = key, self.nearness(question, weights=weights)
+        return recent[1]
 
     def match(self, question: Question, context: str = "", *, thorough: bool = False) -> list[Match]:
         """The best entries, best first. `context` is the question before, for one that cannot stand alone.
@@ -190,7 +200,7 @@ class Matcher:
         A form's answer is turned round when the question denies what the form asks, or the reverse; a form that leans
         another way counts less. Without a clear majority the answer is "info": the statement stands alone.
         """
-        near = self.nearness(question, weights=match.weights)
+        near = self._nearness_again(question, match.weights)
         asked, place = question.leaning, self.place[match.entry.id]
         votes: list[tuple[float, Verdict]] = []
         for n in range(self.starts[place], self.starts[place + 1]):
