@@ -4,7 +4,7 @@
 
   const LIMIT = 7;
   const LEAST = 2;
-  const DEBOUNCE_MS = 50;
+  const DEBOUNCE_MS = 20;
   const TIMEOUT_MS = 8000;
   const TOAST_MS = 2500;
 
