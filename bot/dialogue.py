@@ -19,7 +19,7 @@ from bot.inputs import option_number, universal
 from bot.messages import Inbound, Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
 from knowledge.base import KnowledgeBase
-from storage import conversations, questions
+from storage import bindings, conversations, deliveries, scope
 from storage.models import Conversation, Exchange
 
 IDLE = timedelta(minutes=30)
@@ -66,7 +66,9 @@ class Assistant:
         if stored is not None:
             return Reply.from_json(stored)
         started = time.perf_counter()
-        conversation = conversations.open_conversation(db, inbound.channel, inbound.address, inbound.at)
+        user = bindings.speaker(db, inbound.channel, inbound.address)
+        viewer = scope.enter(db, user, inbound.channel)
+        conversation = conversations.open_conversation(db, inbound.channel, inbound.address, user, inbound.at)
         if inbound.at - conversation.touched_at > LEANS_FOR:
             conversation.before = {}
         if inbound.at - conversation.touched_at > IDLE:
@@ -74,6 +76,8 @@ class Assistant:
         turn = Turn(
             inbound=inbound,
             text=inbound.text.strip(),
+            user=user,
+            viewer=viewer,
             conversation=conversation,
             db=db,
             kb=self.kb,
@@ -86,6 +90,7 @@ class Assistant:
             channel=inbound.channel,
             message_id=inbound.message_id,
             address=inbound.address,
+            person_id=user.id if user else None,
             said=inbound.text,
             reply=reply.to_json(),
             route=reply.route,
@@ -198,8 +203,12 @@ class Assistant:
 
 def _with_owed(turn: Turn, reply: Reply) -> Reply:
     """Put before a reply what the person is still to be told."""
-    owed = questions.collect_owed(turn.db, turn.inbound.channel, turn.inbound.address, turn.now)
-    return replace(reply, text="\n\n".join((*owed, reply.text))) if owed else reply
+    recipients = [deliveries.address(turn.inbound.channel, turn.inbound.address)]
+    if turn.user is not None:
+        recipients.append(deliveries.person(turn.user.id))
+    waiting = deliveries.collect(turn.db, recipients, turn.inbound.channel, turn.now)
+    texts = [Reply.from_json(one.reply).text for one in waiting]
+    return replace(reply, text="\n\n".join((*texts, reply.text))) if texts else reply
 
 
 def _step(flows: Mapping[str, Flow], conversation: Conversation) -> Step | None:

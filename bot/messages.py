@@ -9,15 +9,29 @@ if TYPE_CHECKING:  # a turn carries these; the values below must not depend on t
     from sqlalchemy.orm import Session
 
     from knowledge.base import KnowledgeBase
-    from storage.models import Conversation
+    from storage.models import Conversation, Person
+    from storage.scope import Viewer
 
 InboundKind = Literal["text", "event", "image", "voice", "file", "location"]
 ReplyKind = Literal["answer", "clarify", "abstain", "chat", "flow"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Media:
+    """A picture, voice or file that somebody sent. `id` is what the platform calls it; it is fetched later."""
+
+    id: str
+    name: str = ""
+    mime: str = ""  # as the platform says; the bytes decide
+
+
+@dataclass(frozen=True, kw_only=True)
 class Inbound:
-    """One message from a person. (channel, message_id) is its identity: a retry carries the same."""
+    """One message from a person. (channel, message_id) is its identity: a retry carries the same.
+
+    An event's `text` is what happened: `subscribe` or `unsubscribe`. A menu button or a scanned binding code comes as
+    the text it stands for ("我的事项", "绑定 CODE").
+    """
 
     channel: str
     message_id: str
@@ -25,6 +39,7 @@ class Inbound:
     text: str
     at: datetime
     kind: InboundKind = "text"
+    media: tuple[Media, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +98,15 @@ class Reply:
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """Everything a handler may look at. `text` is the message after an option number became its value."""
+    """Everything a handler may look at. `text` is the message after an option number became its value.
+
+    `user` is None for somebody who is not bound; `viewer` says what they may see and do.
+    """
 
     inbound: Inbound
     text: str
+    user: "Person | None"
+    viewer: "Viewer"
     conversation: "Conversation"
     db: "Session"
     kb: "KnowledgeBase"
@@ -100,3 +120,27 @@ class Invalid(Exception):
 
 class Refused(Exception):
     """The person may not do this; the message says why."""
+
+
+class TemporaryFailure(Exception):
+    """The platform could not take a message now. `sure` is False when it may have taken it all the same."""
+
+    def __init__(self, code: str, *, retry_after_s: float = 0, sure: bool = True) -> None:
+        super().__init__(code)
+        self.code, self.retry_after_s, self.sure = code, retry_after_s, sure
+
+
+class Undeliverable(Exception):
+    """This channel cannot reach the person; another may. `gone` says that the address itself is of no more use."""
+
+    def __init__(self, code: str, *, gone: bool = False) -> None:
+        super().__init__(code)
+        self.code, self.gone = code, gone
+
+
+class ChannelStopped(Exception):
+    """The channel itself is unusable (credentials, permission, quota) until a person or a later day mends it."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.code, self.reason = code, reason

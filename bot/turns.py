@@ -79,8 +79,12 @@ class TurnThread:
     def _turn(self, db: Session, waiting: _Waiting) -> Reply:
         try:
             with db.begin_nested():
-                return self._assistant.handle(db, waiting.inbound, waiting.given)
+                reply = self._assistant.handle(db, waiting.inbound, waiting.given)
+                db.flush()
+            return reply
         except Exception:  # the turn boundary: the savepoint is rolled back and the person gets a reference
             reference = secrets.token_hex(4)
             log.exception("turn failed", reference=reference, channel=waiting.inbound.channel)
             return apology(waiting.inbound, reference)
+        finally:
+            db.expunge_all()  # what one person's turn has loaded must not be at hand in the next one's

@@ -8,7 +8,7 @@ import yaml
 from rapidfuzz import fuzz
 from sqlalchemy.orm import Session
 
-from bot.messages import Refused
+from bot.messages import Refused, Reply
 from bot.texts import say
 from knowledge.base import KnowledgeBase
 from knowledge.model import Cite
@@ -65,7 +65,8 @@ def settle(db: Session, kb: KnowledgeBase, number: int, text: str, cite: Cite, o
         raise Refused(say("desk.no_text"))
     ruling = Ruling(text=text, notice_id=cite.notice, clause=cite.clause, quote=cite.quote, officer=officer, at=now)
     words = say("ask.settled", question=group.questions[0].text, text=text, citation=kb.citation(cite))
-    told = questions.settle(db, group, ruling, words, now)
+    why = say("ask.why_settled", question=group.questions[0].text)
+    told = questions.settle(db, group, ruling, Reply(text=words).to_json(), why, now)
     return Settled(told=told, draft=_draft(group, ruling))
 
 

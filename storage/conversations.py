@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from storage.models import Conversation, Exchange, Question
+from storage.models import Conversation, Exchange, Person, Question
 
 
 def stored_reply(db: Session, channel: str, message_id: str) -> dict[str, Any] | None:
@@ -15,8 +15,10 @@ def stored_reply(db: Session, channel: str, message_id: str) -> dict[str, Any] |
     return db.scalars(found).one_or_none()
 
 
-def open_conversation(db: Session, channel: str, address: str, now: datetime) -> Conversation:
-    """The conversation with an address, begun when there is none."""
+def open_conversation(db: Session, channel: str, address: str, user: Person | None, now: datetime) -> Conversation:
+    """The conversation with a person, on whatever channel, or with an address; begun when there is none."""
+    if user is not None:
+        channel, address = "person", str(user.id)
     wanted = select(Conversation).where(Conversation.channel == channel, Conversation.address == address)
     conversation = db.scalars(wanted).one_or_none()
     if conversation is None:

@@ -1,9 +1,10 @@
 """Every table, top to bottom."""
 
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, MetaData, Numeric, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from storage.db import UTCDateTime
@@ -23,8 +24,188 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: UTCDateTime, dict[str, Any]: JSON, list[Any]: JSON}
 
 
+class OfBody:
+    """Mixed into tables whose rows belong to one implementing body: scope (storage.scope) filters and guards them."""
+
+    body_id: Mapped[int] = mapped_column(ForeignKey("body.id"), index=True)
+
+
+class MaybeOfBody:
+    """Mixed into tables some of whose rows belong to a body; the others are the province's own."""
+
+    body_id: Mapped[int | None] = mapped_column(ForeignKey("body.id"), index=True)
+
+
+# --- who ---------------------------------------------------------------------------------------------------------
+
+
+class Division(Base):
+    """An administrative division by its GB/T 2260 code: 620000 province, 620500 city, 620522 county."""
+
+    __tablename__ = "division"
+
+    code: Mapped[str] = mapped_column(String(6), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+
+
+class Body(Base):
+    """An implementing body of the programme: usually a county, also a 团场, a whole district or city."""
+
+    __tablename__ = "body"
+    __table_args__ = (UniqueConstraint("division_code", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    division_code: Mapped[str] = mapped_column(ForeignKey("division.code"), index=True)
+    office: Mapped[str] = mapped_column(String(128), default="")  # what the office in charge is called there
+
+
+class BodyYear(OfBody, Base):
+    """A demonstration year of a body: 2016年度示范县. Rules and items hold per (body, batch year)."""
+
+    __tablename__ = "body_year"
+    __table_args__ = (UniqueConstraint("body_id", "batch_year"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    batch_year: Mapped[int]
+
+
+class Fact(OfBody, Base):
+    """Something known of a body (and of a batch year, where it depends on it). The newest row of a key holds."""
+
+    __tablename__ = "fact"
+    __table_args__ = (Index("ix_fact_key", "body_id", "batch_year", "key", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    batch_year: Mapped[int | None]
+    key: Mapped[str] = mapped_column(String(32))  # a key of knowledge/data/rules/facts.yaml
+    value: Mapped[str] = mapped_column(String(64))
+    as_of: Mapped[date]
+    source: Mapped[str] = mapped_column(String(128))
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    at: Mapped[datetime]
+
+
+class Fund(OfBody, Base):
+    """The money of a body's batch year as reported on a day, in 万元. A correction is a new row; the newest holds."""
+
+    __tablename__ = "fund"
+    __table_args__ = (Index("ix_fund_year", "body_id", "batch_year", "as_of"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    batch_year: Mapped[int]
+    allocated: Mapped[Decimal] = mapped_column(Numeric(14, 4))  # 下达
+    disbursed: Mapped[Decimal] = mapped_column(Numeric(14, 4))  # 拨付
+    used: Mapped[Decimal] = mapped_column(Numeric(14, 4))  # 使用
+    as_of: Mapped[date]
+    source: Mapped[str] = mapped_column(String(128))
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    at: Mapped[datetime]
+
+
+class Unit(MaybeOfBody, Base):
+    """Where people work: a county's office or department, a contractor, a provincial division, the hotline."""
+
+    __tablename__ = "unit"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(128))
+
+
+class Person(Base):
+    """Somebody who is bound or invited. After 注销 only the number stays: `erased_at` is set, personal values go."""
+
+    __tablename__ = "person"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    title: Mapped[str] = mapped_column(String(64), default="")
+    unit_id: Mapped[int | None] = mapped_column(ForeignKey("unit.id"))
+    phone: Mapped[str | None] = mapped_column(Text)  # encrypted with its algorithm's prefix (storage.secrets)
+    phone_digest: Mapped[str | None] = mapped_column(String(64), index=True)  # to find a caller by number
+    body_id: Mapped[int | None] = mapped_column(ForeignKey("body.id"))  # the body being spoken for (切换县)
+    consent: Mapped[str | None] = mapped_column(String(16))  # version of the privacy notice agreed to
+    consent_at: Mapped[datetime | None]
+    verified_at: Mapped[datetime | None]
+    seen_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]
+    at: Mapped[datetime]
+
+
+class Role(MaybeOfBody, Base):
+    """What a person may do and where: for one body, or for all bodies of a division (a city, a province)."""
+
+    __tablename__ = "role"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    role: Mapped[str] = mapped_column(String(24))  # storage.scope.ROLES
+    division_code: Mapped[str | None] = mapped_column(ForeignKey("division.code"))
+    at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class Binding(Base):
+    """A person's address on a channel. An address speaks for one person at a time."""
+
+    __tablename__ = "binding"
+    __table_args__ = (
+        Index(
+            "uq_binding_live",
+            "channel",
+            "address",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    channel: Mapped[str] = mapped_column(String(16))
+    address: Mapped[str] = mapped_column(String(128))
+    at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    ended_why: Mapped[str] = mapped_column(String(64), default="")
+
+
+class Invitation(MaybeOfBody, Base):
+    """A one-use code that binds an address to a person, a role and a body. Only the code's digest is kept."""
+
+    __tablename__ = "invitation"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code_digest: Mapped[str] = mapped_column(String(64), unique=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    role: Mapped[str] = mapped_column(String(24))
+    division_code: Mapped[str | None] = mapped_column(ForeignKey("division.code"))
+    made_by: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class Attempt(Base):
+    """A code that was not accepted, kept to slow down guessing."""
+
+    __tablename__ = "attempt"
+    __table_args__ = (Index("ix_attempt_address", "channel", "address", "at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    channel: Mapped[str] = mapped_column(String(16))
+    address: Mapped[str] = mapped_column(String(128))
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
+# --- what was said -----------------------------------------------------------------------------------------------
+
+
 class Conversation(Base):
-    """Where a person on a channel is: the form being filled, the choices offered, what was said and known."""
+    """Where somebody is: the form being filled, the choices offered, what was said and known.
+
+    A bound person has one conversation for all channels, under the channel `person` and the person's number.
+    """
 
     __tablename__ = "conversation"
     __table_args__ = (UniqueConstraint("channel", "address"),)
@@ -54,6 +235,7 @@ class Exchange(Base):
     channel: Mapped[str] = mapped_column(String(16))
     message_id: Mapped[str] = mapped_column(String(128))
     address: Mapped[str] = mapped_column(String(128))
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"), index=True)
     said: Mapped[str] = mapped_column(Text)
     reply: Mapped[dict[str, Any]]
     route: Mapped[str] = mapped_column(String(128))
@@ -93,19 +275,128 @@ class Ruling(Base):
     at: Mapped[datetime]
 
 
-class Owed(Base):
-    """Something an asker is still to be told; it goes with the next reply to that address."""
+# --- what is sent, stored and recorded -------------------------------------------------------------------------------
 
-    __tablename__ = "owed"
-    __table_args__ = (Index("ix_owed_address", "channel", "address", "told_at"),)
+
+class Delivery(Base):
+    """One message to one recipient. (source, version, recipient) is its identity: the same thing is sent once.
+
+    `recipient` is `person:5`, or `wechat:openid` for somebody who is not bound.
+    """
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        UniqueConstraint("source", "version", "recipient"),
+        Index("ix_delivery_due", "state", "lane", "not_before", "id"),
+        Index("ix_delivery_recipient", "recipient", "state"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(String(64))  # what it is about: ruling:5, broadcast:7, item:12
+    version: Mapped[int] = mapped_column(default=1)
+    recipient: Mapped[str] = mapped_column(String(160))
+    lane: Mapped[int]  # storage.deliveries.LANES: the lower, the sooner
+    reply: Mapped[dict[str, Any]]  # bot.messages.Reply as JSON
+    why: Mapped[str] = mapped_column(Text)  # what 为什么 answers
+    not_before: Mapped[datetime]
+    not_after: Mapped[datetime | None]
+    state: Mapped[str] = mapped_column(String(16))  # storage.deliveries.STATES
+    fence: Mapped[int] = mapped_column(default=0)  # counts claims: only the holder of the newest may finish
+    lease_until: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    channel: Mapped[str | None] = mapped_column(String(16))  # the channel it was handed to last
+    platform_id: Mapped[str | None] = mapped_column(String(128))
+    code: Mapped[str | None] = mapped_column(String(32))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    at: Mapped[datetime]
+    handed_at: Mapped[datetime | None]
+    accepted_at: Mapped[datetime | None]
+    acked_at: Mapped[datetime | None]
+
+
+class File(MaybeOfBody, Base):
+    """A file that somebody sent. `body_id` is the body spoken for then; the bytes lie under their hash."""
+
+    __tablename__ = "file"
+    __table_args__ = (Index("ix_file_sender", "channel", "address", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"), index=True)
     channel: Mapped[str] = mapped_column(String(16))
     address: Mapped[str] = mapped_column(String(128))
-    text: Mapped[str] = mapped_column(Text)
-    ruling_id: Mapped[int] = mapped_column(ForeignKey("ruling.id"))
+    media_id: Mapped[str | None] = mapped_column(String(256))  # what the platform calls it, until it is fetched
+    state: Mapped[str] = mapped_column(String(16), index=True)  # pending, stored, refused, lost
+    name: Mapped[str] = mapped_column(String(255), default="")
+    mime: Mapped[str] = mapped_column(String(64), default="")  # as sniffed from the bytes
+    size: Mapped[int] = mapped_column(default=0)
+    sha256: Mapped[str | None] = mapped_column(String(64), index=True)
+    reason: Mapped[str] = mapped_column(String(128), default="")
+    attempts: Mapped[int] = mapped_column(default=0)
     at: Mapped[datetime]
-    told_at: Mapped[datetime | None]
+
+
+class UploadLink(Base):
+    """A short-lived page through which somebody sends files into the conversation. Only the token's digest is kept."""
+
+    __tablename__ = "upload_link"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_digest: Mapped[str] = mapped_column(String(64), unique=True)
+    channel: Mapped[str] = mapped_column(String(16))
+    address: Mapped[str] = mapped_column(String(128))
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class Audit(MaybeOfBody, Base):
+    """A change, who made it and why, written in the same transaction. Rows are never changed (a trigger sees to it)."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_subject", "subject", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"), index=True)
+    role: Mapped[str] = mapped_column(String(24))  # the role that allowed it; `system` and `operator` have no person
+    channel: Mapped[str] = mapped_column(String(16))
+    action: Mapped[str] = mapped_column(String(48))
+    subject: Mapped[str] = mapped_column(String(64))  # person:5, fund:12
+    before: Mapped[dict[str, Any]]
+    after: Mapped[dict[str, Any]]
+    reason: Mapped[str] = mapped_column(Text, default="")
+
+
+class Seal(Base):
+    """A link of the chain over the audit: HMAC of the link before and of one row. Appended by the sealer."""
+
+    __tablename__ = "seal"
+
+    position: Mapped[int] = mapped_column(primary_key=True)
+    audit_id: Mapped[int] = mapped_column(unique=True)
+    digest: Mapped[str] = mapped_column(String(64))
+
+
+class Anchor(Base):
+    """Where a trim of the audit ended: positions up to here are gone, and the chain goes on from `digest`."""
+
+    __tablename__ = "anchor"
+
+    position: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    rows: Mapped[int]
+    at: Mapped[datetime]
+
+
+class Switch(Base):
+    """A setting that is changed while running: `sending` on or off, with the reason."""
+
+    __tablename__ = "switch"
+
+    key: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[str] = mapped_column(String(32))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    at: Mapped[datetime]
 
 
 class Edition(Base):

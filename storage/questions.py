@@ -1,13 +1,15 @@
 """Questions that got no answer, or a disputed one: kept, grouped by likeness, answered once for everybody who asked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from storage.models import Exchange, Owed, Question, Ruling
+from storage import bindings, deliveries
+from storage.models import Exchange, Question, Ruling
 
 OPEN_KINDS = ("abstain", "disputed")
 
@@ -64,24 +66,24 @@ def last_question(db: Session, channel: str, address: str) -> Question | None:
     return db.scalars(wanted).one_or_none()
 
 
-def settle(db: Session, group: Group, ruling: Ruling, words: str, now: datetime) -> int:
-    """Record an officer's answer for a group and owe it to everyone who asked; how many people are to be told."""
+def settle(db: Session, group: Group, ruling: Ruling, reply: Mapping[str, Any], why: str, now: datetime) -> int:
+    """Record an officer's answer for a group and queue it for everyone who asked; how many people are to be told."""
     db.add(ruling)
     db.flush()
-    told: set[tuple[str, str]] = set()
+    told: set[str] = set()
     for question in group.questions:
         question.ruling_id = ruling.id
         exchange = db.get_one(Exchange, question.exchange_id)
-        if (exchange.channel, exchange.address) not in told:
-            told.add((exchange.channel, exchange.address))
-            db.add(Owed(channel=exchange.channel, address=exchange.address, text=words, ruling_id=ruling.id, at=now))
+        recipient = bindings.recipient(db, exchange.channel, exchange.address)
+        if recipient not in told:
+            told.add(recipient)
+            deliveries.put(
+                db,
+                source=f"ruling:{ruling.id}",
+                recipient=recipient,
+                lane="confirmation",
+                reply=reply,
+                why=why,
+                now=now,
+            )
     return len(told)
-
-
-def collect_owed(db: Session, channel: str, address: str, now: datetime) -> list[str]:
-    """What an address is still to be told, marked as told now."""
-    wanted = select(Owed).where(Owed.channel == channel, Owed.address == address, Owed.told_at.is_(None))
-    owed = list(db.scalars(wanted.order_by(Owed.id)))
-    for one in owed:
-        one.told_at = now
-    return [one.text for one in owed]

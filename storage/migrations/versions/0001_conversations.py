@@ -101,24 +101,3 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_question_exchange_id"), ["exchange_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_question_kind"), ["kind"], unique=False)
         batch_op.create_index(batch_op.f("ix_question_ruling_id"), ["ruling_id"], unique=False)
-
-
-def downgrade() -> None:
-    with op.batch_alter_table("question", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_question_ruling_id"))
-        batch_op.drop_index(batch_op.f("ix_question_kind"))
-        batch_op.drop_index(batch_op.f("ix_question_exchange_id"))
-        batch_op.drop_index(batch_op.f("ix_question_at"))
-
-    op.drop_table("question")
-    with op.batch_alter_table("owed", schema=None) as batch_op:
-        batch_op.drop_index("ix_owed_address")
-
-    op.drop_table("owed")
-    op.drop_table("ruling")
-    with op.batch_alter_table("exchange", schema=None) as batch_op:
-        batch_op.drop_index("ix_exchange_address")
-
-    op.drop_table("exchange")
-    op.drop_table("edition")
-    op.drop_table("conversation")
