@@ -101,7 +101,7 @@ def desk(kb: KnowledgeBase | None = None) -> Desk:
     """An assistant on a database in memory: nothing is written to disk."""
     engine = make_engine("sqlite://")
     Base.metadata.create_all(engine)
-    sessions = make_sessions(engine)
+    sessions = make_sessions(engine, os.urandom(32))
     kb = kb or load()
     return Desk(kb=kb, turns=TurnThread(assistant(kb), sessions), sessions=sessions)
 
@@ -117,7 +117,7 @@ def open_database(chosen: Settings) -> sessionmaker[Session]:
     """Connect and, on SQLite, bring the schema up to date."""
     if chosen.database_url.startswith("sqlite"):
         migrate(chosen.database_url)
-    return make_sessions(make_engine(chosen.database_url))
+    return make_sessions(make_engine(chosen.database_url), ensure_key(chosen.key_file))
 
 
 def published(sessions: sessionmaker[Session], now: datetime) -> KnowledgeBase:

@@ -54,9 +54,9 @@ def make_engine(url: str) -> Engine:
     return engine
 
 
-def make_sessions(engine: Engine) -> sessionmaker[Session]:
-    """Sessions whose objects stay readable after the commit."""
-    return sessionmaker(engine, expire_on_commit=False)
+def make_sessions(engine: Engine, data_key: bytes = b"") -> sessionmaker[Session]:
+    """Sessions whose objects stay readable after the commit; `data_key` encrypts personal values (storage.secrets)."""
+    return sessionmaker(engine, expire_on_commit=False, info={"data_key": data_key})
 
 
 @contextmanager
