@@ -139,8 +139,8 @@ class Undeliverable(Exception):
 
 
 class ChannelStopped(Exception):
-    """The channel itself is unusable (credentials, permission, quota) until a person or a later day mends it."""
+    """The channel itself is unusable (credentials, permission, quota) until a person or a later hour mends it."""
 
-    def __init__(self, code: str, reason: str) -> None:
+    def __init__(self, code: str, reason: str, *, retry_after_s: float = 60) -> None:
         super().__init__(f"{code}: {reason}")
-        self.code, self.reason = code, reason
+        self.code, self.reason, self.retry_after_s = code, reason, retry_after_s

@@ -1,13 +1,20 @@
-"""What is to be sent: one row per recipient, put in the transaction that caused it, collected or handed over later."""
+"""The delivery ledger: one row per recipient, put in the transaction that caused it, handed over in two steps.
 
+    queued → claimed (lease, fence) → handing (committed before the call) → accepted → acked
+    aside: failed, unknown, skipped, expired, cancelled
+
+A crash loses nothing: what was claimed is queued again, what was being handed over becomes `unknown` and is listed.
+"""
+
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from storage.models import Delivery
+from storage.models import Delivery, Switch
 
 State = Literal[
     "queued", "claimed", "handing", "accepted", "acked", "failed", "unknown", "skipped", "expired", "cancelled"
@@ -15,7 +22,9 @@ State = Literal[
 Lane = Literal["reply", "confirmation", "reminder", "notice"]
 
 LANES: Mapping[Lane, int] = {"reply": 0, "confirmation": 1, "reminder": 2, "notice": 3}
-WAITING: tuple[State, ...] = ("queued",)
+FINAL: tuple[State, ...] = ("accepted", "acked", "failed", "unknown", "skipped", "expired", "cancelled")
+NO_CHANNEL = "no-channel"  # the code of a message that no channel could take: it goes with the person's next message
+LEASE = timedelta(seconds=60)
 
 
 def person(number: int) -> str:
@@ -65,15 +74,138 @@ def put(
 
 
 def collect(db: Session, recipients: Sequence[str], channel: str, now: datetime) -> list[Delivery]:
-    """What waits for somebody who is just writing: it goes with the reply and counts as accepted now."""
+    """Take what waits for somebody who is just writing: it goes with the reply and counts as accepted now."""
+    waiting = or_(Delivery.state == "queued", and_(Delivery.state == "failed", Delivery.code == NO_CHANNEL))
     wanted = select(Delivery).where(
-        Delivery.recipient.in_(recipients), Delivery.state.in_(WAITING), Delivery.not_before <= now
+        Delivery.recipient.in_(recipients), waiting, Delivery.not_before <= now, _timely(now)
     )
-    found = [one for one in db.scalars(wanted.order_by(Delivery.lane, Delivery.id)) if not _late(one, now)]
+    found = list(db.scalars(wanted.order_by(Delivery.lane, Delivery.id).with_for_update(skip_locked=True)))
     for one in found:
         one.state, one.channel, one.handed_at, one.accepted_at = "accepted", channel, now, now
+        one.fence += 1
     return found
 
 
-def _late(delivery: Delivery, now: datetime) -> bool:
-    return delivery.not_after is not None and delivery.not_after < now
+# --- handing over ------------------------------------------------------------------------------------------------
+
+
+def claim(db: Session, now: datetime, limit: int, lanes: Sequence[int]) -> list[Delivery]:
+    """Lease up to `limit` due messages of the lanes, the most urgent first. Nobody else gets them meanwhile."""
+    due = (
+        select(Delivery.id)
+        .where(Delivery.state == "queued", Delivery.lane.in_(lanes), Delivery.not_before <= now)
+        .order_by(Delivery.lane, Delivery.not_before, Delivery.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    taken = (
+        update(Delivery)
+        .where(Delivery.id.in_(due))
+        .values(state="claimed", fence=Delivery.fence + 1, lease_until=now + LEASE)
+        .returning(Delivery)
+        .execution_options(synchronize_session=False)
+    )
+    return sorted(db.scalars(taken), key=lambda one: (one.lane, one.not_before, one.id))
+
+
+def hand(db: Session, delivery: Delivery, channel: str, now: datetime) -> bool:
+    """Note that the message is about to be handed to a channel. False when somebody else holds it by now."""
+    return _move(
+        db,
+        delivery,
+        ("claimed", "handing"),
+        state="handing",
+        channel=channel,
+        attempts=Delivery.attempts + 1,
+        handed_at=func.coalesce(Delivery.handed_at, now),
+        lease_until=now + LEASE,
+    )
+
+
+def accepted(db: Session, delivery: Delivery, platform_id: str, now: datetime) -> bool:
+    """The platform took it. A late worker may still lift what was given up as unknown."""
+    return _move(
+        db,
+        delivery,
+        ("handing", "unknown"),
+        state="accepted",
+        platform_id=platform_id or None,
+        accepted_at=now,
+        code=None,
+        reason="",
+    )
+
+
+def again(db: Session, delivery: Delivery, code: str, at: datetime) -> bool:
+    """Put it back for a later try."""
+    return _move(db, delivery, ("claimed", "handing"), state="queued", code=code, not_before=at, lease_until=None)
+
+
+def end(db: Session, delivery: Delivery, state: State, code: str, reason: str = "") -> bool:
+    """Give it its last state, with the reason that the reconciliation sheet shows."""
+    return _move(db, delivery, ("claimed", "handing"), state=state, code=code, reason=reason, lease_until=None)
+
+
+def sweep(db: Session, now: datetime) -> Counter[str]:
+    """Settle what a crash left behind and what came too late; how many rows went where."""
+    moved: Counter[str] = Counter()
+    lost = Delivery.lease_until < now
+    for condition, state, code in (
+        (and_(Delivery.state == "claimed", lost), "queued", None),
+        (and_(Delivery.state == "handing", lost), "unknown", "lease"),
+        (and_(Delivery.state == "queued", Delivery.not_after < now), "expired", "late"),
+    ):
+        values: dict[str, Any] = {"state": state, "fence": Delivery.fence + 1, "lease_until": None, "code": code}
+        changed = update(Delivery).where(condition).values(values).returning(Delivery.id)
+        moved[state] += len(db.scalars(changed.execution_options(synchronize_session=False)).all())
+    return +moved
+
+
+def cancel(db: Session, source: str, reason: str) -> int:
+    """Withdraw what is still queued for a source; how many."""
+    changed = (
+        update(Delivery)
+        .where(Delivery.source == source, Delivery.state == "queued")
+        .values(state="cancelled", reason=reason)
+        .returning(Delivery.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(db.scalars(changed).all())
+
+
+def counts(db: Session, source: str) -> dict[str, int]:
+    """How many recipients of a source are in each state."""
+    wanted = select(Delivery.state, func.count()).where(Delivery.source == source).group_by(Delivery.state)
+    return {state: number for state, number in db.execute(wanted).all()}
+
+
+def _move(db: Session, delivery: Delivery, before: Sequence[State], **values: Any) -> bool:
+    """Change a row that is still ours: same fence, expected state."""
+    changed = (
+        update(Delivery)
+        .where(Delivery.id == delivery.id, Delivery.fence == delivery.fence, Delivery.state.in_(before))
+        .values(**values)
+        .returning(Delivery.id)
+        .execution_options(synchronize_session=False)
+    )
+    return db.scalars(changed).first() is not None
+
+
+def _timely(now: datetime) -> ColumnElement[bool]:
+    return or_(Delivery.not_after.is_(None), Delivery.not_after >= now)
+
+
+# --- the switch --------------------------------------------------------------------------------------------------
+
+
+def sending(db: Session) -> tuple[bool, str]:
+    """Whether messages are sent at all, and the reason when not."""
+    switch = db.get(Switch, "sending")
+    return (True, "") if switch is None or switch.value == "on" else (False, switch.reason)
+
+
+def switch_sending(db: Session, on: bool, reason: str, now: datetime) -> None:
+    """Start or stop all sending."""
+    switch = db.get(Switch, "sending") or Switch(key="sending")
+    switch.value, switch.reason, switch.at = "on" if on else "off", reason, now
+    db.add(switch)

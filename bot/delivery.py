@@ -1,0 +1,219 @@
+"""Hands what the ledger holds to the channels: claimed, noted, called, noted again.
+
+The note before the call is committed, so that a crash shows which messages may have gone out. Several threads and,
+on PostgreSQL, several processes may drain at once; the fence of each row decides who may finish it.
+"""
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.orm import Session, sessionmaker
+
+from bot.channels import Channel
+from bot.messages import ChannelStopped, Reply, TemporaryFailure, Undeliverable
+from storage import bindings, deliveries
+from storage.db import transaction
+from storage.models import Delivery
+
+BATCH = 20
+POLL_S = 1.0
+TRIES = 6
+KEY_HOLDS = timedelta(minutes=10)  # the shortest time for which a platform remembers a key (WeChat client_msg_id)
+ORDER = ("wecom", "wechat", "telegram", "web")
+STOP_AFTER = 10  # failures in a row that stop a channel
+PAUSE = timedelta(minutes=1)
+log = structlog.get_logger()
+
+Guard = Callable[[Session, Delivery], str | None]  # why a message must not go out any more, asked at the last moment
+
+
+@dataclass(kw_only=True)
+class _Breaker:
+    """Keeps a channel from being called while it only fails."""
+
+    failures: int = 0
+    closed_until: datetime | None = None
+
+    def open(self, now: datetime) -> bool:
+        return self.closed_until is None or now >= self.closed_until
+
+    def failed(self, now: datetime) -> bool:
+        """Count a failure; True when it stops the channel."""
+        self.failures += 1
+        if self.failures >= STOP_AFTER:
+            self.stop(now, PAUSE)
+        return self.failures == 0
+
+    def stop(self, now: datetime, pause: timedelta) -> None:
+        self.failures, self.closed_until = 0, now + pause
+
+    def worked(self) -> None:
+        self.failures, self.closed_until = 0, None
+
+
+@dataclass(kw_only=True)
+class Dispatcher:
+    """Drains the ledger through the channels. `guards` are keyed by what stands before the colon of a source."""
+
+    channels: Mapping[str, Channel]
+    sessions: sessionmaker[Session]
+    clock: Callable[[], datetime]
+    guards: Mapping[str, Guard] = field(default_factory=dict)
+    workers: int = 8
+    _breakers: dict[str, _Breaker] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _stopped: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Send what falls due from now on, in threads of its own."""
+        for number in range(self.workers):
+            name = f"delivery-{number}"
+            thread = threading.Thread(target=self._keep_on, args=(number,), name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Finish the messages in hand and end the threads."""
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join()
+
+    def drain(self) -> Counter[str]:
+        """Send everything that is due; how many messages ended in which state."""
+        with transaction(self.sessions) as db:
+            on, _ = deliveries.sending(db)
+            swept = deliveries.sweep(db, self.clock())
+        if not on:
+            return swept
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="delivery") as pool:
+            runs = [pool.submit(self._work, number) for number in range(self.workers)]
+            return sum((run.result() for run in runs), swept)
+
+    def _keep_on(self, number: int) -> None:
+        while not self._stopped.wait(POLL_S):
+            try:
+                with transaction(self.sessions) as db:
+                    if number == 0:
+                        deliveries.sweep(db, self.clock())
+                    on, _ = deliveries.sending(db)
+                if on:
+                    self._work(number)
+            except Exception:  # the delivery boundary: the rows in hand are settled by the next sweep
+                log.exception("delivery failed")
+
+    def _work(self, number: int) -> Counter[str]:
+        """Deliver what is due. Every other worker leaves notices alone, so that a broadcast holds up nobody's reply."""
+        lanes = [lane for name, lane in deliveries.LANES.items() if number % 2 == 0 or name != "notice"]
+        done: Counter[str] = Counter()
+        while not self._stopped.is_set():
+            with transaction(self.sessions) as db:
+                batch = deliveries.claim(db, self.clock(), BATCH, lanes)
+                db.expunge_all()
+            if not batch:
+                break
+            for delivery in batch:
+                done[self._deliver(delivery)] += 1
+        return done
+
+    def _deliver(self, delivery: Delivery) -> str:
+        """Try the recipient's channels in order until one takes the message; its state afterwards."""
+        with transaction(self.sessions) as db:
+            if ended := self._ended(db, delivery, self.clock()):
+                return ended
+            routes = self._routes(db, delivery)
+        code, paused = deliveries.NO_CHANNEL, False
+        for channel, address in routes:
+            if not self._breaker(channel).open(self.clock()):
+                paused = True
+                continue
+            with transaction(self.sessions) as db:
+                if not deliveries.hand(db, delivery, channel.name, self.clock()):
+                    return "lost"
+            try:
+                return self._push(delivery, channel, address)
+            except Undeliverable as trouble:
+                code = trouble.code
+                self._unreachable(channel, address, trouble)
+            except ChannelStopped as trouble:
+                paused = True
+                self._breaker(channel).stop(self.clock(), timedelta(seconds=trouble.retry_after_s))
+                log.error("channel stopped", channel=channel.name, code=trouble.code, reason=trouble.reason)
+        with transaction(self.sessions) as db:
+            if paused:
+                deliveries.again(db, delivery, "channel-stopped", self.clock() + PAUSE)
+                return "queued"
+            deliveries.end(db, delivery, "failed", deliveries.NO_CHANNEL, code)
+            return "failed"
+
+    def _push(self, delivery: Delivery, channel: Channel, address: str) -> str:
+        key = f"{delivery.source}:{delivery.version}:{delivery.id}"
+        try:
+            platform_id = channel.push(address, Reply.from_json(delivery.reply), key)
+        except TemporaryFailure as trouble:
+            return self._later(delivery, channel, trouble)
+        self._breaker(channel).worked()
+        with transaction(self.sessions) as db:
+            return "accepted" if deliveries.accepted(db, delivery, platform_id, self.clock()) else "lost"
+
+    def _later(self, delivery: Delivery, channel: Channel, trouble: TemporaryFailure) -> str:
+        """Back off and try again while the platform still knows the key; else it stays unknown, or failed."""
+        now = self.clock()
+        if self._breaker(channel).failed(now):
+            log.error("channel paused", channel=channel.name, code=trouble.code)
+        tried = delivery.attempts + 1
+        wait_s = max(trouble.retry_after_s, 2 * 2**tried * random.uniform(0.7, 1.3))
+        next_at = now + timedelta(seconds=wait_s)
+        first = delivery.handed_at or now
+        with transaction(self.sessions) as db:
+            if not trouble.sure and next_at - first > KEY_HOLDS:
+                deliveries.end(db, delivery, "unknown", trouble.code)
+                return "unknown"
+            if tried >= TRIES:
+                state: deliveries.State = "failed" if trouble.sure else "unknown"
+                deliveries.end(db, delivery, state, trouble.code)
+                return state
+            deliveries.again(db, delivery, trouble.code, next_at)
+            return "queued"
+
+    def _ended(self, db: Session, delivery: Delivery, now: datetime) -> str:
+        """Settle what must not be sent any more: too late, or no longer called for."""
+        if delivery.not_after is not None and delivery.not_after < now:
+            deliveries.end(db, delivery, "expired", "late")
+            return "expired"
+        guard = self.guards.get(delivery.source.partition(":")[0])
+        reason = guard(db, delivery) if guard else None
+        if reason:
+            deliveries.end(db, delivery, "skipped", "guard", reason)
+            return "skipped"
+        return ""
+
+    def _routes(self, db: Session, delivery: Delivery) -> list[tuple[Channel, str]]:
+        """The channels and addresses to try, the best first."""
+        kind, _, rest = delivery.recipient.partition(":")
+        if kind == "person":
+            found = [(one.channel, one.address) for one in bindings.addresses(db, int(rest))]
+        else:
+            found = [(kind, rest)]
+        known = [(self.channels[name], address) for name, address in found if name in self.channels]
+        return sorted(known, key=lambda one: ORDER.index(one[0].name) if one[0].name in ORDER else len(ORDER))
+
+    def _unreachable(self, channel: Channel, address: str, trouble: Undeliverable) -> None:
+        """An address that is of no more use speaks for nobody from now on."""
+        if not trouble.gone:
+            return
+        now = self.clock()
+        with transaction(self.sessions) as db:
+            binding = bindings.live(db, channel.name, address)
+            if binding is not None:
+                bindings.end(db, binding, f"平台返回{trouble.code}", now)
+
+    def _breaker(self, channel: Channel) -> _Breaker:
+        with self._lock:
+            return self._breakers.setdefault(channel.name, _Breaker())

@@ -1,0 +1,223 @@
+"""The ledger and its dispatcher, with channels that do what a test needs."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from bot.delivery import Dispatcher
+from bot.messages import ChannelStopped, Media, Reply, TemporaryFailure, Undeliverable
+from storage import bindings, deliveries
+from storage.db import make_engine, make_sessions, transaction
+from storage.models import Base, Delivery, Person
+from storage.scope import SYSTEM, serving
+
+NOW = datetime(2020, 4, 24, 2, tzinfo=UTC)
+
+
+@dataclass(kw_only=True)
+class Platform:
+    """A channel that records what reaches it; `answer` is asked first and may raise what a platform answers."""
+
+    name: str
+    limit: int = 0
+    answer: Callable[[str], None] = lambda address: None
+    got: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def push(self, address: str, reply: Reply, key: str) -> str:
+        self.answer(address)
+        self.got.append((address, reply.text, key))
+        return f"id-{len(self.got)}"
+
+    def fetch(self, media: Media) -> bytes:
+        raise Undeliverable("none")
+
+
+def refusing(error: Exception) -> Callable[[str], None]:
+    def answer(address: str) -> None:
+        raise error
+
+    return answer
+
+
+@dataclass
+class Clock:
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sessionmaker[Session]]:
+    engine = make_engine(f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'ledger.db'}")
+    Base.metadata.create_all(engine)
+    yield make_sessions(engine, b"k" * 32)
+    engine.dispose()
+
+
+def put(sessions: sessionmaker[Session], recipient: str, text: str = "请查收", **more: object) -> None:
+    with transaction(sessions) as db:
+        values: dict[str, object] = {"source": f"ruling:{text}", "lane": "confirmation", "why": "", "now": NOW, **more}
+        deliveries.put(db, recipient=recipient, reply=Reply(text=text).to_json(), **values)  # type: ignore[arg-type]  # tests vary
+
+
+def bound(sessions: sessionmaker[Session], *addresses: tuple[str, str]) -> str:
+    with transaction(sessions) as db, serving(db, SYSTEM):
+        person = Person(name="样例甲", at=NOW)
+        db.add(person)
+        db.flush()
+        for channel, address in addresses:
+            bindings.bind(db, person, channel, address, NOW)
+        return deliveries.person(person.id)
+
+
+def row(sessions: sessionmaker[Session]) -> Delivery:
+    with transaction(sessions) as db:
+        return db.scalars(select(Delivery)).one()
+
+
+def dispatcher(sessions: sessionmaker[Session], clock: Clock, *channels: Platform, **more: object) -> Dispatcher:
+    named = {channel.name: channel for channel in channels}
+    return Dispatcher(channels=named, sessions=sessions, clock=clock, workers=2, **more)  # type: ignore[arg-type]  # tests vary
+
+
+def test_a_message_goes_out_once_by_the_best_channel(sessions: sessionmaker[Session]) -> None:
+    who = bound(sessions, ("wechat", "openid"), ("wecom", "zhang"))
+    put(sessions, who)
+    put(sessions, who)  # the same source, version and recipient
+    wechat, wecom = Platform(name="wechat"), Platform(name="wecom")
+    machine = dispatcher(sessions, Clock(), wechat, wecom)
+    assert machine.drain() == {"accepted": 1}
+    assert machine.drain() == {}
+    assert [text for _, text, _ in wecom.got] == ["请查收"]
+    assert wechat.got == []
+    assert (row(sessions).state, row(sessions).channel, row(sessions).platform_id) == ("accepted", "wecom", "id-1")
+
+
+def test_where_one_channel_cannot_reach_a_person_the_next_one_does(sessions: sessionmaker[Session]) -> None:
+    who = bound(sessions, ("wechat", "openid"), ("wecom", "zhang"))
+    put(sessions, who)
+    wecom = Platform(name="wecom", answer=refusing(Undeliverable("81013", gone=True)))
+    wechat = Platform(name="wechat")
+    assert dispatcher(sessions, Clock(), wechat, wecom).drain() == {"accepted": 1}
+    assert [address for address, _, _ in wechat.got] == ["openid"]
+    with transaction(sessions) as db:
+        assert bindings.live(db, "wecom", "zhang") is None
+        assert bindings.live(db, "wechat", "openid") is not None
+
+
+def test_whom_no_channel_reaches_gets_it_with_the_next_reply(sessions: sessionmaker[Session]) -> None:
+    put(sessions, deliveries.address("wechat", "stranger"))
+    wechat = Platform(name="wechat", answer=refusing(Undeliverable("45015")))
+    assert dispatcher(sessions, Clock(), wechat).drain() == {"failed": 1}
+    assert (row(sessions).code, row(sessions).reason) == ("no-channel", "45015")
+    with transaction(sessions) as db:
+        [taken] = deliveries.collect(db, [deliveries.address("wechat", "stranger")], "wechat", NOW)
+        assert taken.state == "accepted"
+        assert deliveries.collect(db, [deliveries.address("wechat", "stranger")], "wechat", NOW) == []
+
+
+def test_a_busy_platform_is_tried_again_later_with_the_same_key(sessions: sessionmaker[Session]) -> None:
+    put(sessions, "wechat:openid")
+    clock = Clock()
+    wechat = Platform(name="wechat", answer=refusing(TemporaryFailure("-1", sure=False)))
+    machine = dispatcher(sessions, clock, wechat)
+    assert machine.drain() == {"queued": 1}
+    assert machine.drain() == {}
+    clock.now += timedelta(minutes=1)
+    keys: list[str] = []
+    wechat.answer = keys.append
+    assert machine.drain() == {"accepted": 1}
+    [(_, _, key)] = wechat.got
+    assert key == f"ruling:请查收:1:{row(sessions).id}"
+    assert row(sessions).attempts == 2
+
+
+def test_what_may_have_gone_out_ends_as_unknown_and_never_as_lost(sessions: sessionmaker[Session]) -> None:
+    put(sessions, "wechat:openid")
+    clock = Clock()
+    machine = dispatcher(
+        sessions, clock, Platform(name="wechat", answer=refusing(TemporaryFailure("timeout", sure=False)))
+    )
+    states = []
+    for _ in range(8):
+        states += machine.drain().elements()
+        clock.now += timedelta(minutes=3)
+    assert states[-1] == "unknown"
+    assert set(states[:-1]) == {"queued"}
+    assert row(sessions).state == "unknown"
+
+
+@pytest.mark.expects_error
+def test_a_stopped_channel_keeps_its_messages_until_it_works_again(sessions: sessionmaker[Session]) -> None:
+    put(sessions, "wechat:one", "甲")
+    put(sessions, "wechat:two", "乙")
+    clock = Clock()
+    wechat = Platform(name="wechat", answer=refusing(ChannelStopped("48001", "接口未授权")))
+    machine = dispatcher(sessions, clock, wechat)
+    assert machine.drain() == {"queued": 2}
+    wechat.answer = lambda address: None
+    clock.now += timedelta(minutes=2)
+    assert machine.drain() == {"accepted": 2}
+
+
+def test_nothing_goes_out_too_late_or_after_its_reason_is_gone(sessions: sessionmaker[Session]) -> None:
+    put(sessions, "wechat:one", "过期", not_after=NOW - timedelta(seconds=1))
+    put(sessions, "wechat:two", "已办", source="item:1")
+    wechat = Platform(name="wechat")
+    machine = dispatcher(sessions, Clock(), wechat, guards={"item": lambda db, delivery: "事项已申请销号"})
+    assert machine.drain() == {"expired": 1, "skipped": 1}
+    assert wechat.got == []
+
+
+def test_with_sending_off_nothing_leaves(sessions: sessionmaker[Session]) -> None:
+    put(sessions, "wechat:one")
+    with transaction(sessions) as db:
+        deliveries.switch_sending(db, False, "从备份恢复", NOW)
+    wechat = Platform(name="wechat")
+    machine = dispatcher(sessions, Clock(), wechat)
+    assert machine.drain() == {}
+    with transaction(sessions) as db:
+        assert deliveries.sending(db) == (False, "从备份恢复")
+        deliveries.switch_sending(db, True, "已核对", NOW)
+    assert machine.drain() == {"accepted": 1}
+
+
+def test_what_a_crash_left_claimed_is_sent_and_what_was_in_hand_is_unknown(sessions: sessionmaker[Session]) -> None:
+    put(sessions, "wechat:one", "甲")
+    put(sessions, "wechat:two", "乙")
+    with transaction(sessions) as db:
+        first, second = deliveries.claim(db, NOW, 10, [0, 1, 2, 3])
+        assert deliveries.hand(db, second, "wechat", NOW)
+    later = Clock(NOW + timedelta(minutes=5))
+    wechat = Platform(name="wechat")
+    assert dispatcher(sessions, later, wechat).drain() == {"queued": 1, "unknown": 1, "accepted": 1}
+    assert [text for _, text, _ in wechat.got] == ["甲"]
+    with transaction(sessions) as db:
+        assert not deliveries.accepted(db, first, "late", later.now), "somebody else finished it"
+
+
+def test_a_broadcast_leaves_room_for_what_people_wait_for(sessions: sessionmaker[Session]) -> None:
+    for number in range(30):
+        put(sessions, f"wechat:{number}", "通知", source=f"broadcast:{number}", lane="notice")
+    held, begun, urgent = threading.Event(), threading.Event(), threading.Event()
+
+    def answer(address: str) -> None:
+        if address == "me":
+            urgent.set()
+        else:
+            begun.set()
+            held.wait(20)
+
+    machine = dispatcher(sessions, Clock(), Platform(name="wechat", answer=answer))
+    machine.start()
+    assert begun.wait(20)
+    put(sessions, "wechat:me", "答复", lane="reply")
+    assert urgent.wait(20)
+    held.set()
+    machine.stop()
