@@ -18,8 +18,9 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-from bot.channels import web
+from bot.channels import Channel, web
 from bot.console import public
+from bot.delivery import Dispatcher
 from bot.demo import counties, seed
 from bot.dialogue import Assistant, Handlers
 from bot.migrate import upgrade
@@ -135,10 +136,14 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     turns = TurnThread(assistant(kb, chosen, **({"counties": counties()} if sample else {})), sessions)
     if sample:
         seed(turns, sessions)
+    channels: dict[str, Channel] = {"web": web.WebChannel(sessions, clock)}
+    dispatcher = Dispatcher(channels=channels, sessions=sessions, clock=clock)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        dispatcher.start()
         yield
+        dispatcher.stop()
         turns.stop()
 
     app = FastAPI(title="countydesk", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)

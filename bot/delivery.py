@@ -65,7 +65,7 @@ class Dispatcher:
     sessions: sessionmaker[Session]
     clock: Callable[[], datetime]
     guards: Mapping[str, Guard] = field(default_factory=dict)
-    workers: int = 8
+    workers: int = 4
     _breakers: dict[str, _Breaker] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: threading.Event = field(default_factory=threading.Event)

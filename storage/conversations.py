@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session
 
 from storage.models import Conversation, Exchange, Person, Question
 
+PUSH = "push"
+
 
 def stored_reply(db: Session, channel: str, message_id: str) -> dict[str, Any] | None:
     """The reply that a message got before; None for a new message."""
@@ -53,3 +55,34 @@ def recent_exchanges(db: Session, channel: str, address: str, limit: int) -> lis
     """The last exchanges with an address, oldest first."""
     wanted = select(Exchange).where(Exchange.channel == channel, Exchange.address == address)
     return list(reversed(db.scalars(wanted.order_by(Exchange.id.desc()).limit(limit)).all()))
+
+
+def record_push(db: Session, channel: str, address: str, key: str, reply: dict[str, Any], now: datetime) -> int:
+    """Put a message that nobody asked for into an address's history, once per key; its number."""
+    message_id = f"push:{key}"
+    wanted = select(Exchange.id).where(Exchange.channel == channel, Exchange.message_id == message_id)
+    known = db.scalars(wanted).one_or_none()
+    if known is not None:
+        return known
+    pushed = Exchange(
+        channel=channel,
+        message_id=message_id,
+        address=address,
+        said="",
+        reply=reply,
+        route=PUSH,
+        edition="",
+        at=now,
+        took_ms=0,
+    )
+    db.add(pushed)
+    db.flush()
+    return pushed.id
+
+
+def pushed_since(db: Session, channel: str, address: str, after: int) -> list[Exchange]:
+    """What was pushed to an address after the exchange with this number, oldest first."""
+    wanted = select(Exchange).where(
+        Exchange.channel == channel, Exchange.address == address, Exchange.id > after, Exchange.route == PUSH
+    )
+    return list(db.scalars(wanted.order_by(Exchange.id)))

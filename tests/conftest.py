@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -92,7 +92,7 @@ def _free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def serve(folder: Path, *words: str) -> Iterator[str]:
+def serve(folder: Path, *words: str) -> Generator[str, None, None]:
     """A server process on a data folder of its own; yields its address and stops it."""
     port = _free_port()
     site = f"http://127.0.0.1:{port}"

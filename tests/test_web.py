@@ -1,7 +1,10 @@
 """The web server over HTTP, as browsers and programs meet it."""
 
 import json
+import subprocess
+import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -10,6 +13,7 @@ from sqlalchemy import create_engine, inspect
 
 from bot.migrate import check, upgrade
 from storage.models import Base
+from tests.conftest import serve
 from tests.questions import scoring
 
 
@@ -155,3 +159,32 @@ def test_search_works_for_every_keyword_of_the_blind_rounds(site: str) -> None:
             assert response.status_code == 200, text
             for found in response.json()["results"]:
                 assert all(citation["source"] for citation in found["citations"])
+
+
+def test_an_officers_answer_appears_in_the_open_chat(
+    tmp_path: Path, program: Callable[..., subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COUNTYDESK_PATHS__DATA", str(tmp_path / "data"))
+    served = serve(tmp_path)
+    site = next(served)
+    with httpx.Client(base_url=site, timeout=30) as browser:
+        said = {"message_id": uuid.uuid4().hex, "text": "一个村级站点补多少钱"}
+        assert browser.post("/chat", json=said).json()["reply"]["kind"] == "abstain"
+        [asked] = browser.get("/chat/history").json()["exchanges"]
+        listed = json.loads(program("questions", "list", "--json", cwd=tmp_path).stdout)
+        words = ["--text", "金额由县里定。", "--notice", "demonstration-2020", "--clause", "六(二)"]
+        words += ["--quote", "因地制宜制定实施方案，细化资金支持方向和奖补标准", "--officer", "样例"]
+        done = program("questions", "answer", str(listed["id"]), *words, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        for _ in range(100):
+            found = browser.get("/chat/new", params={"after": asked["id"]}).json()["exchanges"]
+            if found:
+                break
+            time.sleep(0.1)
+        [pushed] = found
+        assert pushed["said"] is None
+        assert "金额由县里定。" in pushed["reply"]["text"]
+        assert browser.get("/chat/new", params={"after": pushed["id"]}).json()["exchanges"] == []
+        assert browser.get("/chat/history").json()["exchanges"][-1] == pushed
+    assert httpx.get(f"{site}/chat/new", params={"after": 0}).json()["exchanges"] == []
+    served.close()

@@ -12,11 +12,12 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session, sessionmaker
 
-from bot.messages import Inbound, Reply
+from bot.messages import Inbound, Media, Reply, Undeliverable
 from bot.turns import TurnThread
 from knowledge.facts import KINDS, parse_fact
 from storage import conversations
 from storage.db import transaction
+from storage.models import Exchange
 
 COOKIE = "countydesk_visitor"
 YEAR_S = 365 * 24 * 3600
@@ -78,6 +79,27 @@ def read_facts(stated: dict[str, str], year: int) -> dict[str, Any]:
     return facts
 
 
+class WebChannel:
+    """Pushes into the history of a browser, where the open page finds them."""
+
+    name = "web"
+    limit = 0
+
+    def __init__(self, sessions: sessionmaker[Session], clock: Callable[[], datetime]) -> None:
+        self._sessions = sessions
+        self._clock = clock
+
+    def push(self, address: str, reply: Reply, key: str) -> str:
+        """Store a message for the page; the same key is stored once."""
+        with transaction(self._sessions) as db:
+            number = conversations.record_push(db, self.name, address, key, reply.to_json(), self._clock())
+        return str(number)
+
+    def fetch(self, media: Media) -> bytes:
+        """Nothing to fetch: files come through upload links."""
+        raise Undeliverable("no-media")
+
+
 def router(turns: TurnThread, sessions: sessionmaker[Session], key: bytes, clock: Callable[[], datetime]) -> APIRouter:
     """The chat's and the API's routes."""
     routes = APIRouter()
@@ -103,7 +125,15 @@ def router(turns: TurnThread, sessions: sessionmaker[Session], key: bytes, clock
             return {"exchanges": []}
         with transaction(sessions) as db:
             recent = conversations.recent_exchanges(db, "web", visitor, SHOWN)
-            return {"exchanges": [{"said": one.said, "reply": shown(Reply.from_json(one.reply))} for one in recent]}
+            return {"exchanges": [_exchange(one) for one in recent]}
+
+    @routes.get("/chat/new")
+    def new(after: int, countydesk_visitor: Annotated[str | None, Cookie()] = None) -> dict[str, Any]:
+        visitor = visitor_of(countydesk_visitor, key)
+        if visitor is None:
+            return {"exchanges": []}
+        with transaction(sessions) as db:
+            return {"exchanges": [_exchange(one) for one in conversations.pushed_since(db, "web", visitor, after)]}
 
     @routes.post("/api/v1/ask")
     async def ask(asked: Annotated[Asked, Body()]) -> dict[str, Any]:
@@ -118,6 +148,12 @@ def router(turns: TurnThread, sessions: sessionmaker[Session], key: bytes, clock
         return line(asked.q, reply)
 
     return routes
+
+
+def _exchange(one: Exchange) -> dict[str, Any]:
+    """An exchange for the chat page; `said` is null for a message that was pushed."""
+    said = None if one.route == conversations.PUSH else one.said
+    return {"id": one.id, "said": said, "reply": shown(Reply.from_json(one.reply))}
 
 
 def line(question: str, reply: Reply) -> dict[str, Any]:

@@ -17,7 +17,10 @@
   // A pointing device means a real keyboard; on a phone, focusing the box would raise the on-screen one.
   const desktop = window.matchMedia("(hover: hover) and (pointer: fine)").matches;
 
+  const LOOK_MS = 15000;
+
   let busy = false;
+  let newest = 0;
   let composing = false;
 
   const clone = (id) => byId(id).content.firstElementChild.cloneNode(true);
@@ -270,8 +273,9 @@
       const response = await fetch("/chat/history");
       if (!response.ok) throw new Error(response.status);
       for (const exchange of (await response.json()).exchanges) {
-        log.append(said(optionLabel(exchange.said)));
+        if (exchange.said !== null) log.append(said(optionLabel(exchange.said)));
         log.append(reply(exchange.reply));
+        newest = exchange.id;
       }
     } catch {
       log.append(clone("unrestored"));
@@ -280,7 +284,21 @@
     log.removeAttribute("aria-busy");
   }
 
+  // Messages that nobody asked for: an officer's answer, a reminder.
+  async function look() {
+    if (busy || document.hidden) return;
+    const response = await fetch(`/chat/new?after=${newest}`).catch(() => null);
+    if (!response?.ok || busy) return;
+    for (const exchange of (await response.json()).exchanges) {
+      if (exchange.id <= newest) continue;
+      newest = exchange.id;
+      show(reply(exchange.reply));
+    }
+  }
+
   const restored = restore();
+  restored.then(() => setInterval(look, LOOK_MS));
+  document.addEventListener("visibilitychange", look);
   input.value = new URLSearchParams(location.search).get("q") || input.value;
   grow();
   if (desktop) input.focus();
