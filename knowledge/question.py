@@ -5,6 +5,7 @@ Everything here reads the normalised text before it is rewritten into official w
 
 import re
 from dataclasses import dataclass, field
+from typing import Literal
 
 from knowledge.model import Fact
 
@@ -44,20 +45,52 @@ _ELLIPTIC = re.compile(
 _DENIAL = re.compile(
     r"(?:不能|不可以|不得|不准|不许|不让|不允许|禁止|不支持|不用|不需要|不必|不会|不算|不行|不属于|无需|没必要|没有要求|不该|不应|不再"
     r"|不要(?!求)|不够|不合(?!适)|违规|违反|没资格|不给|不补|不管|不追求|不看|不查|没有?(?=.{0,6}(?:要求|规定|限制|资格|机会)))"
-    r"(?!.*(?:能|可以|行吗|行不|行吧|成吗|合规|没事|没问题|算|达标|也行|过得去))"
+    r"(?!.*(?:(?<![功智性节效动职])能|可以|行吗|行不|行吧|成吗|合规|没事|没问题|算|达标|也行|过得去))"
     r"|不在.{0,12}(?:之列|范围|里|内)|不包括|不含|不至于|(?<=[一-龥])不了(?=[^，。]{0,4}(?:吧|吗|了|对|是)*[？?]?$)"
 )
-# What is asked about is itself negative or cut short: 不回访行吗, 光贴码, 只发给学员.
-_LESS = re.compile(
-    r"不(?!是|同|仅|但|足|少于|超过|低于)|没|未|别(?!的|人)|光(?!伏)|只(?!要|有)|糊弄|随便|随意|凑|就行了|就完事|就没事|就算了|拉倒|自愿|可有可无"
+_CAN = r"(?:(?<![功智性节效动职])能(?!力|源|耗|手)|可以)"
+# A permission after a denial belongs to the predicate, so the denial was a condition: 不给数据能验收吗.
+_NO_PERMISSION_AFTER = (
+    rf"(?!.*(?:{_CAN}|行吗|行不|行吧|成吗|合规|没事|没问题|算|达标|也行|过得去|没关系|就行|不打紧))"
 )
-_DUTY = re.compile(
-    r"要不要|需不需要|用不用|得不得|必须|一定|非要|非得|需要|须|应不应|该不该|应该|得(?=.{1,12}(?:吗|吧|不)[？?]?$)"
-    r"|(?<![不只主重还])要(?!求|是|么|点)|还要|不用|不必|无需|强制|硬性"
+_ASKS_MAY = re.compile(
+    r"能不能够?|可不可以|可以不可以|行不行|让不让|准不准|许不许|允不允许|成不成|可否|能否|给不给|支不支持|支持不支持"
+)
+_ASKS_MUST = re.compile(r"要不要|需不需要|用不用|该不该|应否|须否|必不必须|得不得")
+_WAIVED = re.compile(
+    rf"(?:不用|不需要?|不必|无需|无须|没必要|用不着|犯不着|不强制|不是(?:非得?|必须|一定)|不要求|没(?:有)?要求|甭|就免了)"
+    rf"{_NO_PERMISSION_AFTER}"
+)
+_FORBIDDEN = re.compile(
+    rf"(?:不能|不可以|不得(?!不)|不准|不许|不让|不允许|禁止|严禁|不应该?|不该|不支持|没资格|没机会|不宜|不要(?!求))"
+    rf"{_NO_PERMISSION_AFTER}"
+)
+_UNTRUE = re.compile(
+    rf"(?:不会|不算|不属于|不包括|不含|不在.{{0,12}}(?:里|内|之列|范围)|不归|不看|不查|不管|不追求|不影响|不收|不补|不再|不够"
+    rf"|不合|没有?(?=.{{0,6}}(?:要求|规定|限制|资格|机会|统一)))"
+    rf"{_NO_PERMISSION_AFTER}|没有[^，,的]{{1,12}}(?:吧|是吗|对吗)$"
+)
+# Leaving the act undone is what is asked about (可以不回访吗, 不回访行吗). Words of state are no act: 不完整, 不到90%.
+_ACT = r"(?!是|同|仅|但|足|少于|超过|低于|完整|完|全|齐|到[\d一二三四五六七八九十半期]|满|达|合|够|好|了|过|管|一定|得|算|如)"
+_OMITTED = re.compile(
+    rf"(?:能|可以|允许|＿)先?(?:不|别){_ACT}"
+    rf"|^[^，,]{{0,16}}(?:不|别|没){_ACT}[^，,。不没先再还能]{{1,10}}[，,\s]*(?:也|都|总)?"
+    r"(?:可以|能行|行|成|中|没事|没问题|没关系|没啥|不打紧|没什么|无所谓|就免了)(?:吗|吧|的|了|不|么)*[？?\s]*$"
+)
+_DOUBLE = re.compile(r"不(?:能|可|得|可以)不|非.{1,12}不可|[不没].{1,12}就?(?:不行|不能|不可以)")
+_ENOUGH = re.compile(
+    r"就(?:行|算|完事|没事|可以|够|成|得了|拉倒|齐|得)|够了|光(?!伏)|只(?!要|有|准|能)|随便|随意|糊弄|凑合|凑数|拉倒|交差"
+    r"|走过场|应付"
+)
+_MUST = re.compile(
+    r"必须|一定|非要|非得|需要|须|应该|应当|得(?=.{1,12}(?:吗|吧|不)[？?]?$)|(?<![不只主重还])要(?!求|是|么|点)|还要|强制|硬性"
+)
+_MAY = re.compile(
+    rf"{_CAN}|(?<![上下银运进执举施通])行(?:吗|吧|不)|允许|许可|让|成吗|支持|鼓励|没事吧|没问题吧|没关系吧|不打紧"
 )
 _CONFIRM = re.compile(r"(?:是吗|吧|对吧|对吗|是吧|是不是|对不对|没错吧|是这样吗|了吗|吗)[？?。！!\s]*$|是不是|^是否")
 
-_FREE = re.compile(r"不要钱|不收费|不收钱|不花钱|不付费|不用钱|不用交钱")
+_FREE = re.compile(r"不要钱|不收费|不收钱|不花钱|不付费|不用(?:交|花|掏|出)?钱|不用付费")
 
 _MODALS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (modal, re.compile(pattern))
@@ -80,17 +113,21 @@ _ABUSE = re.compile(r"傻[逼叉瓜子]|[草操艹]你|他妈|妈的|去死|滚(
 _FOLLOW = re.compile(r"^(?:那么?|要是|如果是|换成|还有|另外|再|然后|其他的?|依据|为什么|为啥)|呢[？?]?$|的话[？?]?$")
 
 
+Force = Literal["may", "must", "enough", "is"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Leaning:
     """How a yes/no question leans, for comparing it with a form whose answer is known.
 
-    `denied`: it supposes a prohibition or a waiver (不能买流量是吗); `less`: it asks about doing less (不回访行吗);
-    `duty`: it asks for an obligation rather than a permission.
+    `denied`: it supposes a prohibition or a waiver (不能买流量是吗). `force`: what it asks of an act, whether one may
+    do it, must do it, has done enough with it, or none of these, whether something is so. `turned`: it asks that the
+    other way round: may not (不能…吧), need not (不用…吧, 可以不…吗), is not so.
     """
 
     denied: bool
-    less: bool
-    duty: bool
+    force: Force
+    turned: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,9 +188,27 @@ def leaning(text: str) -> Leaning:
     """Read how a yes/no question leans."""
     free = _FREE.sub("免费", text)
     without = re.sub(r"[不没][？?。\s]*$", "", _A_NOT_A.sub("＿", free))
-    denied = bool(_DENIAL.search(without)) and bool(_CONFIRM.search(free))
-    rest = _DENIAL.sub("", without) if denied else without
-    return Leaning(denied=denied, less=bool(_LESS.search(rest)), duty=bool(_DUTY.search(free)))
+    confirming = bool(_CONFIRM.search(free))
+    force, turned = _force(free, without, confirming)
+    return Leaning(denied=confirming and bool(_DENIAL.search(without)), force=force, turned=turned)
+
+
+def _force(text: str, without: str, confirming: bool) -> tuple[Force, bool]:
+    """What a question asks of an act and whether the other way round. To leave undone (可以不…) is to need not."""
+    omitted = bool(_OMITTED.search(without))
+    if _ASKS_MUST.search(text):
+        return "must", False
+    if _ASKS_MAY.search(text):
+        return ("must", True) if omitted else ("enough" if _ENOUGH.search(without) else "may", False)
+    if _DOUBLE.search(without) or omitted:
+        return "must", omitted and not _DOUBLE.search(without)
+    if confirming:
+        denials: tuple[tuple[Force, re.Pattern[str]], ...] = (("must", _WAIVED), ("may", _FORBIDDEN), ("is", _UNTRUE))
+        for force, denial in denials:
+            if denial.search(without):
+                return force, True
+    wordings: tuple[tuple[Force, re.Pattern[str]], ...] = (("enough", _ENOUGH), ("must", _MUST), ("may", _MAY))
+    return next((force for force, wording in wordings if wording.search(without)), "is"), False
 
 
 def modal(text: str) -> str:
