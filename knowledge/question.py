@@ -48,7 +48,7 @@ _DENIAL = re.compile(
     r"(?!.*(?:(?<![功智性节效动职])能|可以|行吗|行不|行吧|成吗|合规|没事|没问题|算|达标|也行|过得去))"
     r"|不在.{0,12}(?:之列|范围|里|内)|不包括|不含|不至于|(?<=[一-龥])不了(?=[^，。]{0,4}(?:吧|吗|了|对|是)*[？?]?$)"
 )
-_CAN = r"(?:(?<![功智性节效动职])能(?!力|源|耗|手)|可以)"
+_CAN = r"(?:(?<![功智性节效动职要得只])能(?!力|源|耗|手)|可以)"
 # A permission after a denial belongs to the predicate, so the denial was a condition: 不给数据能验收吗.
 _NO_PERMISSION_AFTER = (
     rf"(?!.*(?:{_CAN}|行吗|行不|行吧|成吗|合规|没事|没问题|算|达标|也行|过得去|没关系|就行|不打紧))"
@@ -65,25 +65,29 @@ _FORBIDDEN = re.compile(
     rf"(?:不能|不可以|不得(?!不)|不准|不许|不让|不允许|禁止|严禁|不应该?|不该|不支持|没资格|没机会|不宜|不要(?!求))"
     rf"{_NO_PERMISSION_AFTER}"
 )
+# Words of state are no act: 不完整, 不到90%.
+_ACT = r"(?!是|同|仅|但|足|少于|超过|低于|完整|完|全|齐|到[\d一二三四五六七八九十半期]|满|达|合|够|好|了|过|管|一定|得|算|如)"
 _UNTRUE = re.compile(
     rf"(?:不会|不算|不属于|不包括|不含|不在.{{0,12}}(?:里|内|之列|范围)|不归|不看|不查|不管|不追求|不影响|不收|不补|不再|不够"
-    rf"|不合|没有?(?=.{{0,6}}(?:要求|规定|限制|资格|机会|统一)))"
-    rf"{_NO_PERMISSION_AFTER}|没有[^，,的]{{1,12}}(?:吧|是吗|对吗)$"
+    rf"|不合|没有?(?=.{{0,6}}(?:要求|规定|限制|资格|机会|统一|提|写|说|列|讲)))"
+    rf"{_NO_PERMISSION_AFTER}|(?:没(?!事|问题|关系|错|啥|什么)|不{_ACT}(?!打紧|要紧))[^，,的就算]{{1,12}}(?:吧|是吗|对吗)$"
 )
-# Leaving the act undone is what is asked about (可以不回访吗, 不回访行吗). Words of state are no act: 不完整, 不到90%.
-_ACT = r"(?!是|同|仅|但|足|少于|超过|低于|完整|完|全|齐|到[\d一二三四五六七八九十半期]|满|达|合|够|好|了|过|管|一定|得|算|如)"
+# Leaving the act undone is what is asked about: 可以不回访吗, 不回访行吗.
 _OMITTED = re.compile(
-    rf"(?:能|可以|允许|＿)先?(?:不|别){_ACT}"
+    rf"(?:能|可以|允许)先?(?:不|别){_ACT}"
     rf"|^[^，,]{{0,16}}(?:不|别|没){_ACT}[^，,。不没先再还能]{{1,10}}[，,\s]*(?:也|都|总)?"
     r"(?:可以|能行|行|成|中|没事|没问题|没关系|没啥|不打紧|没什么|无所谓|就免了)(?:吗|吧|的|了|不|么)*[？?\s]*$"
 )
-_DOUBLE = re.compile(r"不(?:能|可|得|可以)不|非.{1,12}不可|[不没].{1,12}就?(?:不行|不能|不可以)")
+_DOUBLE = re.compile(r"不(?:能|可|得|可以)不|非.{1,12}不可|[不没].{1,12}就?不行")
 _ENOUGH = re.compile(
     r"就(?:行|算|完事|没事|可以|够|成|得了|拉倒|齐|得)|够了|光(?!伏)|只(?!要|有|准|能)|随便|随意|糊弄|凑合|凑数|拉倒|交差"
     r"|走过场|应付"
 )
 _MUST = re.compile(
-    r"必须|一定|非要|非得|需要|须|应该|应当|得(?=.{1,12}(?:吗|吧|不)[？?]?$)|(?<![不只主重还])要(?!求|是|么|点)|还要|强制|硬性"
+    r"必须|一定|非要|非得|需要|须|应该|应当|得(?=.{1,12}(?:吗|吧|不)[？?]?$)|(?<![不只主重还])要(?!求|是|么|点|钱|紧)|还要|强制|硬性"
+)
+_MAY_AT_END = re.compile(
+    rf"{_CAN}[^，, ]{{1,6}}吗[？?]?$|(?:可以|行|成|没事|没问题|没关系|不打紧|不要紧|允许|支持)(?:吗|吧)[？?]?$"
 )
 _MAY = re.compile(
     rf"{_CAN}|(?<![上下银运进执举施通])行(?:吗|吧|不)|允许|许可|让|成吗|支持|鼓励|没事吧|没问题吧|没关系吧|不打紧"
@@ -189,26 +193,29 @@ def leaning(text: str) -> Leaning:
     free = _FREE.sub("免费", text)
     without = re.sub(r"[不没][？?。\s]*$", "", _A_NOT_A.sub("＿", free))
     confirming = bool(_CONFIRM.search(free))
-    force, turned = _force(free, without, confirming)
+    force, turned = _force(free, confirming)
     return Leaning(denied=confirming and bool(_DENIAL.search(without)), force=force, turned=turned)
 
 
-def _force(text: str, without: str, confirming: bool) -> tuple[Force, bool]:
+def _force(text: str, confirming: bool) -> tuple[Force, bool]:
     """What a question asks of an act and whether the other way round. To leave undone (可以不…) is to need not."""
-    omitted = bool(_OMITTED.search(without))
     if _ASKS_MUST.search(text):
         return "must", False
-    if _ASKS_MAY.search(text):
-        return ("must", True) if omitted else ("enough" if _ENOUGH.search(without) else "may", False)
-    if _DOUBLE.search(without) or omitted:
-        return "must", omitted and not _DOUBLE.search(without)
-    if confirming:
+    plain = re.sub(r"[不没][？?。\s]*$", "吗", _A_NOT_A.sub("", _ASKS_MAY.sub("能", text)))
+    if _DOUBLE.search(plain):
+        return "must", False
+    if _OMITTED.search(plain):
+        return "must", True
+    if confirming and not _ASKS_MAY.search(text):
         denials: tuple[tuple[Force, re.Pattern[str]], ...] = (("must", _WAIVED), ("may", _FORBIDDEN), ("is", _UNTRUE))
         for force, denial in denials:
-            if denial.search(without):
+            if denial.search(plain):
                 return force, True
-    wordings: tuple[tuple[Force, re.Pattern[str]], ...] = (("enough", _ENOUGH), ("must", _MUST), ("may", _MAY))
-    return next((force for force, wording in wordings if wording.search(without)), "is"), False
+    if _ENOUGH.search(plain):
+        return "enough", False
+    if _ASKS_MAY.search(text) or _MAY_AT_END.search(plain):
+        return "may", False
+    return "must" if _MUST.search(plain) else "may" if _MAY.search(plain) else "is", False
 
 
 def modal(text: str) -> str:
