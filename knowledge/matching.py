@@ -31,13 +31,30 @@ class Weights:
     alone_from: float  # from this score a short question needs no other to be understood
     answer_from: float  # from this confidence an answer is near enough
     sure: float  # from this nearness a form is the same question in other words
+    yes_from: float  # from this nearness forms may conclude "yes"; a farther one is no ground for 可以
 
 
 LEXICAL = Weights(
-    written=0.75, spoken=0.25, meant=0.0, body=0.60, refuse_from=0.42, alone_from=0.70, answer_from=0.20, sure=0.72
+    written=0.75,
+    spoken=0.25,
+    meant=0.0,
+    body=0.60,
+    refuse_from=0.42,
+    alone_from=0.70,
+    answer_from=0.20,
+    sure=0.72,
+    yes_from=0.10,
 )
 SEMANTIC = Weights(
-    written=0.20, spoken=0.10, meant=0.70, body=0.40, refuse_from=0.62, alone_from=1.05, answer_from=0.35, sure=0.76
+    written=0.20,
+    spoken=0.10,
+    meant=0.70,
+    body=0.40,
+    refuse_from=0.62,
+    alone_from=1.05,
+    answer_from=0.35,
+    sure=0.76,
+    yes_from=0.45,
 )
 PLAIN, PLAIN_LEAD = 0.55, 0.10  # a lexical score and lead from which the encoder changes nothing
 MEANT_LENGTH = 40  # characters given to the encoder, the last ones: its time grows with the length
@@ -213,7 +230,8 @@ class Matcher:
         Forms answered "conditional" speak when one of them is nearest of all, else those of yes and no decide alone.
         Without a clear majority the answer is "info": the statement stands alone.
         """
-        near = self._nearness_again(question, SEMANTIC if self.meant is not None else match.weights)
+        weights = SEMANTIC if self.meant is not None else match.weights
+        near = self._nearness_again(question, weights)
         place = self.place[match.entry.id]
         votes: list[tuple[float, Verdict]] = []
         for n in range(self.starts[place], self.starts[place + 1]):
@@ -221,7 +239,9 @@ class Matcher:
             if verdict == "info" or self.wording.opposed(question.official, self.official[n]):
                 continue
             weight, turned = bearing(question.leaning, self.leanings[n])
-            votes.append((weight * max(float(near[n]), 0) ** LOUDNESS, _FLIP.get(verdict, verdict) if turned else verdict))
+            votes.append(
+                (weight * max(float(near[n]), 0) ** LOUDNESS, _FLIP.get(verdict, verdict) if turned else verdict)
+            )
         plain = max((weight for weight, verdict in votes if verdict != "conditional"), default=0.0)
         depends = max((weight for weight, verdict in votes if verdict == "conditional"), default=0.0)
         tally: defaultdict[Verdict, float] = defaultdict(float)
@@ -231,6 +251,8 @@ class Matcher:
         if not tally:
             return "info"
         winner = max(tally, key=lambda verdict: tally[verdict])
+        if winner == "yes" and plain < weights.yes_from**LOUDNESS:
+            return "info"
         return winner if tally[winner] >= MAJORITY * sum(tally.values()) else "info"
 
     def foreign(self, question: Question, entry: Entry) -> float:

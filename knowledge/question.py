@@ -68,7 +68,7 @@ _FORBIDDEN = re.compile(
 # Words of state are no act: 不完整, 不到90%.
 _ACT = r"(?!是|同|仅|但|足|少于|超过|低于|完整|完|全|齐|到[\d一二三四五六七八九十半期]|满|达|合|够|好|了|过|管|一定|得|算|如|必要|要紧|打紧|碍事)"
 _UNTRUE = re.compile(
-    rf"(?:不会|不算|不属于|不包括|不含|不在.{{0,12}}(?:里|内|之列|范围)|不归|不看|不查|不管|不追求|不影响|不收|不补|不再|不够"
+    rf"(?:不会|不至于|不算|不属于|不包括|不含|不在.{{0,12}}(?:里|内|之列|范围)|不归|不看(?!重)|不查|不管|不追求|不影响|不收|不补|不再|不够"
     rf"|不合|没有?(?=.{{0,6}}(?:要求|规定|限制|资格|机会|统一|提|写|说|列|讲)))"
     rf"{_NO_PERMISSION_AFTER}|(?:没(?!事|问题|关系|错|啥|什么)|不{_ACT}(?!打紧|要紧))[^，,的就算]{{1,12}}(?:吧|是吗|对吗)$"
 )
@@ -202,7 +202,9 @@ def _force(text: str, confirming: bool) -> tuple[Force, bool]:
     if _ASKS_MUST.search(text):
         return "must", False
     plain, removed = _A_NOT_A.subn("", _ASKS_MAY.sub("能", text))
-    plain = re.sub(r"[不没]?[？?。\s]*$", "吗", plain, count=1) if removed else re.sub(r"[不没][？?。\s]*$", "吗", plain)
+    plain = (
+        re.sub(r"[不没]?[？?。\s]*$", "吗", plain, count=1) if removed else re.sub(r"[不没][？?。\s]*$", "吗", plain)
+    )
     if _DOUBLE.search(plain):
         return "must", False
     if _OMITTED.search(plain):
