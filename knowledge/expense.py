@@ -88,6 +88,7 @@ def find_expense(rows: Sequence[Expense], text: str) -> tuple[Expense, str] | No
     Of names that overlap the longest counts; of several expenses the strictest outcome (司机工资 for a supported
     distribution centre is still wages).
     """
+    text = text.replace("政府网站", "")  # where things are made public, nothing that is bought
     hits = sorted(
         ((text.find(name), name, row) for row in rows for name in row.names if name in text),
         key=lambda hit: -len(hit[1]),

@@ -88,3 +88,11 @@ def test_odd_input_gets_a_short_polite_line_and_no_invented_answer(kb: Knowledge
     assert 4 <= len(reply.text) <= 400
     assert "Traceback" not in reply.text
     assert "系统繁忙" not in reply.text
+
+
+def test_questions_asked_both_ways_round_get_the_right_verdict(kb: KnowledgeBase) -> None:
+    rows = scoring.rows("reversed")
+    with desk(kb) as running:
+        ask = asker(running)
+        missed = [row["q"] for row in rows if ask(row)["verdict"] != row["verdict"]]
+    assert len(missed) <= 0.05 * len(rows), missed
