@@ -1,0 +1,103 @@
+"""Yes or no as asked: what a question asks of an act, and what a form that asks otherwise says about it."""
+
+from datetime import date
+from itertools import product
+
+import pytest
+
+from knowledge.answer import answer
+from knowledge.base import KnowledgeBase
+from knowledge.matching import OTHERWISE, SUFFICES, UNRELATED, bearing
+from knowledge.question import Force, Leaning, leaning
+
+JUNE = date(2020, 6, 1)
+FORCES: tuple[Force, ...] = ("may", "must", "enough", "is")
+WEIGHTS = {
+    ("may", "must"): UNRELATED,
+    ("may", "enough"): SUFFICES,
+    ("may", "is"): OTHERWISE,
+    ("must", "enough"): UNRELATED,
+    ("must", "is"): OTHERWISE,
+    ("enough", "is"): OTHERWISE,
+}
+
+
+@pytest.mark.parametrize(("asked", "form"), list(product(product(FORCES, (False, True)), repeat=2)))
+def test_a_form_bears_on_a_question_by_force_and_is_turned_when_one_of_them_is(
+    asked: tuple[Force, bool], form: tuple[Force, bool]
+) -> None:
+    one, other = (Leaning(denied=False, force=force, turned=turned) for force, turned in (asked, form))
+    weight = 1.0 if asked[0] == form[0] else WEIGHTS.get((asked[0], form[0])) or WEIGHTS[form[0], asked[0]]
+    assert bearing(one, other) == (weight, asked[1] != form[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "force", "turned"),
+    [
+        ("能不能买流量", "may", False),
+        ("买流量行不行", "may", False),
+        ("用这笔钱开发电商平台行不", "may", False),
+        ("不能买流量是吧", "may", True),
+        ("买流量是禁止的吗", "may", True),
+        ("是不是不让用中央资金建楼堂馆所", "may", True),
+        ("没提供信息的项目能验收吗", "may", False),
+        ("信息不完整就不能验收吧", "may", True),
+        ("公服中心装得像五星级酒店行吗", "may", False),
+        ("中心不应以产品展示为主要功能对吧", "may", True),
+        ("要不要设专账", "must", False),
+        ("必须设专账吗", "must", False),
+        ("是不是每个村都得建一个站点", "must", False),
+        ("不设专账不行吧", "must", False),
+        ("不用设专账吧", "must", True),
+        ("可以不设专账吗", "must", True),
+        ("能不能不设专账", "must", True),
+        ("不设专账行吗", "must", True),
+        ("14到17年的县，今年不收尾也不要紧吧", "must", True),
+        ("站点不是非得村村都建，对吧", "must", True),
+        ("智慧乡村服务应用不用掏钱买对吧", "must", True),
+        ("光贴二维码行不行", "enough", False),
+        ("贴个码就完事了吧", "enough", False),
+        ("教材是免费的吧", "is", False),
+        ("培训看重质量而不是数量吧", "is", False),
+        ("五常没份吧", "is", True),
+        ("评价结果不影响后续政策吧", "is", True),
+    ],
+)
+def test_what_a_question_asks_of_an_act_is_read_from_its_words(text: str, force: Force, turned: bool) -> None:
+    found = leaning(text)
+    assert (found.force, found.turned) == (force, turned)
+
+
+@pytest.mark.parametrize(
+    ("question", "verdict"),
+    [
+        # Required: 设置专账.
+        ("中央资金要不要设专账", "yes"),
+        ("中央资金不用设专账吧", "no"),
+        ("中央资金可以不设专账吗", "no"),
+        # Forbidden: 购买流量, 未提供完整信息的项目验收.
+        ("能不能用中央资金买流量", "no"),
+        ("不能用中央资金买流量是吧", "yes"),
+        ("没提供完整信息的项目能验收吗", "no"),
+        ("信息不完整的项目不能验收对吧", "yes"),
+        # Allowed: 视频连线替代非必要的现场检查.
+        ("非必要的现场检查能不能换成视频", "yes"),
+        ("非必要的现场检查不能用电话代替吧", "no"),
+        # Not required: 五常市申报.
+        ("五常市还要申报吗", "no"),
+        ("五常市不用再申报了吧", "yes"),
+    ],
+)
+def test_what_is_required_forbidden_allowed_or_waived_is_answered_as_asked(
+    kb: KnowledgeBase, question: str, verdict: str
+) -> None:
+    assert answer(kb, question, on=JUNE).verdict == verdict
+
+
+def test_a_project_that_fell_through_is_no_health_code(kb: KnowledgeBase) -> None:
+    assert answer(kb, "项目黄了怎么办", on=JUNE).route != "outside-epidemic-travel"
+
+
+def test_where_the_epidemic_is_bad_the_evaluation_may_wait(kb: KnowledgeBase) -> None:
+    found = answer(kb, "疫情重的地方是不是可以缓一缓", on=JUNE)
+    assert [citation.clause for citation in found.citations] == ["一(一)"]
