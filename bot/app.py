@@ -23,12 +23,12 @@ from bot.console import public
 from bot.delivery import Dispatcher
 from bot.demo import counties, seed
 from bot.dialogue import Assistant, Handlers
-from bot.migrate import upgrade
-from bot.settings import Settings, ensure_key, load_settings
+from bot.migrate import is_current, upgrade
+from bot.settings import ConfigError, Settings, ensure_key, load_settings
 from bot.turns import TurnThread
 from handlers import ask, demo, menu
 from knowledge.base import KnowledgeBase, load, pack
-from storage.db import make_engine, make_sessions, transaction
+from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
 from storage.editions import edition_number
 from storage.models import Base
 
@@ -115,10 +115,25 @@ def migrate(url: str) -> None:
 
 
 def open_database(chosen: Settings) -> sessionmaker[Session]:
-    """Connect and, on SQLite, bring the schema up to date."""
-    if chosen.database_url.startswith("sqlite"):
-        migrate(chosen.database_url)
-    return make_sessions(make_engine(chosen.database_url), ensure_key(chosen.key_file))
+    """Connect. SQLite is brought up to date; PostgreSQL must be already, and must keep what it confirms.
+
+    Raises ConfigError.
+    """
+    try:
+        if chosen.database_url.startswith("sqlite"):
+            migrate(chosen.database_url)
+        engine = make_engine(chosen.database_url)
+        try:
+            if engine.dialect.name == "postgresql":
+                check_durable(engine)
+                if not is_current(engine):
+                    raise Unfit("数据库结构与程序不一致，请先运行 countydesk db upgrade。")
+        except Unfit:
+            engine.dispose()
+            raise
+    except Unfit as error:
+        raise ConfigError(f"database.url：{error}") from error
+    return make_sessions(engine, ensure_key(chosen.key_file))
 
 
 def published(sessions: sessionmaker[Session], now: datetime) -> KnowledgeBase:
