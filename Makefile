@@ -1,7 +1,7 @@
 # make run: set up and serve. make test: set up and test. make check: linters and tests.
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := chromium fonts-noto-cjk
+PACKAGES := chromium fonts-noto-cjk postgresql
 SHELL := /bin/bash
 
 .PHONY: run demo test check lint system bench vectors constraints clean
@@ -38,7 +38,7 @@ lint: .venv/.dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-# What the tests need from Debian: a browser and Chinese fonts.
+# What the tests need from Debian: a browser, Chinese fonts and a PostgreSQL server.
 system:
 	@missing=$$(dpkg-query -W -f='$${Package} $${Status}\n' $(PACKAGES) 2>/dev/null | awk '/ok installed/ {print $$1}' | sort | comm -13 - <(printf '%s\n' $(PACKAGES) | sort)); \
 	if [ -n "$$missing" ]; then \

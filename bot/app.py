@@ -23,12 +23,12 @@ from bot.console import public
 from bot.delivery import Dispatcher
 from bot.demo import counties, seed
 from bot.dialogue import Assistant, Handlers
-from bot.migrate import upgrade
-from bot.settings import Settings, ensure_key, load_settings
-from bot.turns import TurnThread
+from bot.migrate import is_current, upgrade
+from bot.settings import ConfigError, Settings, ensure_key, load_settings
+from bot.turns import Turns
 from handlers import ask, demo, menu
 from knowledge.base import KnowledgeBase, load, pack
-from storage.db import make_engine, make_sessions, transaction
+from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
 from storage.editions import edition_number
 from storage.models import Base
 
@@ -88,7 +88,7 @@ class Desk:
     """A running assistant without a web server: what `ask` and `chat` use."""
 
     kb: KnowledgeBase
-    turns: TurnThread
+    turns: Turns
     sessions: sessionmaker[Session]
 
     def __enter__(self) -> "Desk":
@@ -104,7 +104,7 @@ def desk(kb: KnowledgeBase | None = None) -> Desk:
     Base.metadata.create_all(engine)
     sessions = make_sessions(engine, os.urandom(32))
     kb = kb or load()
-    return Desk(kb=kb, turns=TurnThread(assistant(kb), sessions), sessions=sessions)
+    return Desk(kb=kb, turns=Turns(assistant(kb), sessions), sessions=sessions)
 
 
 def migrate(url: str) -> None:
@@ -115,10 +115,25 @@ def migrate(url: str) -> None:
 
 
 def open_database(chosen: Settings) -> sessionmaker[Session]:
-    """Connect and, on SQLite, bring the schema up to date."""
-    if chosen.database_url.startswith("sqlite"):
-        migrate(chosen.database_url)
-    return make_sessions(make_engine(chosen.database_url), ensure_key(chosen.key_file))
+    """Connect. SQLite is brought up to date; PostgreSQL must be already, and must keep what it confirms.
+
+    Raises ConfigError.
+    """
+    try:
+        if chosen.database_url.startswith("sqlite"):
+            migrate(chosen.database_url)
+        engine = make_engine(chosen.database_url)
+        try:
+            if engine.dialect.name == "postgresql":
+                check_durable(engine)
+                if not is_current(engine):
+                    raise Unfit("数据库结构与程序不一致，请先运行 countydesk db upgrade。")
+        except Unfit:
+            engine.dispose()
+            raise
+    except Unfit as error:
+        raise ConfigError(f"database.url：{error}") from error
+    return make_sessions(engine, ensure_key(chosen.key_file))
 
 
 def published(sessions: sessionmaker[Session], now: datetime) -> KnowledgeBase:
@@ -133,7 +148,7 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     clock = clock or clock_of(chosen)
     sessions = open_database(chosen)
     kb = published(sessions, clock())
-    turns = TurnThread(assistant(kb, chosen, **({"counties": counties()} if sample else {})), sessions)
+    turns = Turns(assistant(kb, chosen, **({"counties": counties()} if sample else {})), sessions)
     if sample:
         seed(turns, sessions)
     channels: dict[str, Channel] = {"web": web.WebChannel(sessions, clock)}

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
+from sqlalchemy import Engine
 
 MIGRATIONS = Path(__file__).parent.parent / "storage" / "migrations"
 
@@ -23,16 +26,22 @@ def upgrade(url: str) -> None:
     command.upgrade(_config(url), "head")
 
 
-def check() -> None:
-    """Raise CommandError when the models and the migrations differ, tried on an empty SQLite database."""
-    with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite:///{folder}/check.db"
-        upgrade(url)
-        command.check(_config(url))
+def is_current(engine: Engine) -> bool:
+    """Whether a database has exactly this program's schema."""
+    wanted = ScriptDirectory(str(MIGRATIONS)).get_heads()
+    with engine.connect() as connection:
+        return set(MigrationContext.configure(connection).get_current_heads()) == set(wanted)
+
+
+def check(url: str) -> None:
+    """Raise CommandError when the models and the migrations differ, tried on an empty database."""
+    upgrade(url)
+    command.check(_config(url))
 
 
 if __name__ == "__main__":
     try:
-        check()
+        with tempfile.TemporaryDirectory() as folder:
+            check(f"sqlite:///{folder}/check.db")
     except CommandError as error:
         sys.exit(str(error))

@@ -1,6 +1,7 @@
-"""The one thread that runs turns on SQLite, committing those that wait together.
+"""The threads that run turns. Replies leave after the commit.
 
-Each turn has a savepoint of its own, so that a failing one changes nothing; replies leave after the commit.
+On SQLite there is one, and it commits the turns that wait together; each has a savepoint of its own, so that a failing
+one changes nothing. On PostgreSQL there are a few; each turn is a transaction that holds its sender's address.
 """
 
 import queue
@@ -16,9 +17,11 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from bot.dialogue import Assistant, apology
 from bot.messages import Inbound, Reply
-from storage.db import transaction
+from storage import scope
+from storage.db import hold, transaction
 
-TOGETHER = 32  # turns in one commit; more would make the first of them wait
+TOGETHER = 32  # turns in one commit on SQLite; more would make the first of them wait
+THREADS = 4  # on PostgreSQL
 log = structlog.get_logger()
 
 
@@ -29,33 +32,41 @@ class _Waiting:
     reply: Future[Reply] = field(default_factory=Future)
 
 
-class TurnThread:
-    """Takes messages from any thread and answers them in order."""
+_Lane = queue.SimpleQueue[_Waiting | None]
+
+
+class Turns:
+    """Takes messages from any thread and answers those of one address in order."""
 
     def __init__(self, assistant: Assistant, sessions: sessionmaker[Session]) -> None:
+        several = sessions.kw["bind"].dialect.name == "postgresql"
         self._assistant = assistant
         self._sessions = sessions
-        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="turns", daemon=True)
-        self._thread.start()
+        self._together = 1 if several else TOGETHER
+        self._lanes: list[_Lane] = [queue.SimpleQueue() for _ in range(THREADS if several else 1)]
+        self._threads = [threading.Thread(target=self._run, args=(lane,), daemon=True) for lane in self._lanes]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, inbound: Inbound, given: Mapping[str, Any] | None = None) -> Future[Reply]:
         """Queue a message; the future holds its reply once it is stored."""
         waiting = _Waiting(inbound=inbound, given=given or {})
-        self._waiting.put(waiting)
+        self._lanes[hash((inbound.channel, inbound.address)) % len(self._lanes)].put(waiting)
         return waiting.reply
 
     def stop(self) -> None:
-        """Finish what is queued and end the thread."""
-        self._waiting.put(None)
-        self._thread.join()
+        """Finish what is queued and end the threads."""
+        for lane in self._lanes:
+            lane.put(None)
+        for thread in self._threads:
+            thread.join()
 
-    def _run(self) -> None:
-        while (first := self._waiting.get()) is not None:
+    def _run(self, lane: _Lane) -> None:
+        while (first := lane.get()) is not None:
             batch = [first]
             ending = False
-            while len(batch) < TOGETHER and not self._waiting.empty():
-                following = self._waiting.get()
+            while len(batch) < self._together and not lane.empty():
+                following = lane.get()
                 if following is None:
                     ending = True
                     break
@@ -79,6 +90,7 @@ class TurnThread:
     def _turn(self, db: Session, waiting: _Waiting) -> Reply:
         try:
             with db.begin_nested():
+                hold(db, f"{waiting.inbound.channel}:{waiting.inbound.address}")
                 reply = self._assistant.handle(db, waiting.inbound, waiting.given)
                 db.flush()
             return reply
@@ -88,3 +100,4 @@ class TurnThread:
             return apology(waiting.inbound, reference)
         finally:
             db.expunge_all()  # what one person's turn has loaded must not be at hand in the next one's
+            scope.enter(db, None, "")

@@ -33,6 +33,7 @@ def record(
             action=action,
             subject=subject,
             body_id=body_id,
+            division_code=viewer.division if body_id is None else None,
             before=dict(before or {}),
             after=dict(after or {}),
             reason=reason,

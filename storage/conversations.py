@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from storage.db import hold
 from storage.models import Conversation, Exchange, Person, Question
 
 PUSH = "push"
@@ -21,6 +22,7 @@ def open_conversation(db: Session, channel: str, address: str, user: Person | No
     """The conversation with a person, on whatever channel, or with an address; begun when there is none."""
     if user is not None:
         channel, address = "person", str(user.id)
+        hold(db, f"person:{user.id}")  # the person may be writing on another channel too
     wanted = select(Conversation).where(Conversation.channel == channel, Conversation.address == address)
     conversation = db.scalars(wanted).one_or_none()
     if conversation is None:

@@ -1,15 +1,28 @@
-"""The database: engine and sessions, with SQLite set up for one writer that never loses a turn."""
+"""The database: engine and sessions. SQLite is set up for one writer that never loses a turn; PostgreSQL for several."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import Any
 
-from sqlalchemy import DateTime, Engine, create_engine, event
+from sqlalchemy import DateTime, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import TypeDecorator
+
+WAL_SINCE = (
+    3,
+    51,
+    3,
+)  # two connections in WAL mode can corrupt a file of an older SQLite: docs/decisions/0005-sqlite.md
+LIMITS = "-c lock_timeout=10s -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s -c timezone=UTC"
+
+
+class Unfit(Exception):
+    """The database cannot be relied on; the message says in Chinese what to change."""
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -34,17 +47,25 @@ class UTCDateTime(TypeDecorator[datetime]):
 def make_engine(url: str) -> Engine:
     """An engine for a database URL. `sqlite://` is a database in memory, shared by all its threads."""
     if not url.startswith("sqlite"):
-        return create_engine(url)
+        # LIMITS: a turn that waits longer has lost its reader already; better an apology than a queue that never ends
+        return create_engine(
+            make_url(url).set(drivername="postgresql+psycopg"),
+            connect_args={"options": LIMITS, "connect_timeout": 10},
+            pool_size=10,
+            pool_pre_ping=True,
+        )
     in_memory = url in ("sqlite://", "sqlite:///:memory:")
     options: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {}
-    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": 30}, **options)
+    driver = sqlite_driver()
+    engine = create_engine(url, module=driver, connect_args={"check_same_thread": False, "timeout": 30}, **options)
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: object) -> None:  # Any: the driver's own connection
         # The driver must not open transactions by itself: a deferred BEGIN that turns into a writer fails at once
         # with "database is locked", which no timeout cures (https://www.sqlite.org/lang_transaction.html).
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        _set_journal(connection, driver)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -54,9 +75,51 @@ def make_engine(url: str) -> Engine:
     return engine
 
 
+def sqlite_driver() -> ModuleType:
+    """The SQLite to use: Python's own, or that of the package pysqlite3 where it is newer."""
+    try:
+        from pysqlite3 import dbapi2
+    except ImportError:
+        return sqlite3
+    newer: ModuleType = max(sqlite3, dbapi2, key=lambda module: module.sqlite_version_info)
+    return newer
+
+
+def _set_journal(connection: Any, driver: ModuleType) -> None:  # Any: the driver's own connection
+    """Use a write-ahead log where that is safe, else a rollback journal. Raises Unfit when it cannot be changed."""
+    mode = "WAL" if driver.sqlite_version_info >= WAL_SINCE else "TRUNCATE"
+    try:
+        connection.execute(f"PRAGMA journal_mode={mode}")
+    except driver.OperationalError as error:
+        raise Unfit(
+            f"SQLite {driver.sqlite_version} 与其他进程同时以 WAL 方式打开数据库可能损坏文件：请先停止其他进程再启动，"
+            "或安装 pysqlite3（pip install pysqlite3）。"
+        ) from error
+
+
+def check_durable(engine: Engine) -> None:
+    """Raise Unfit when PostgreSQL may forget what it has confirmed: messages leave on the strength of a commit."""
+    with engine.connect() as connection:
+        names = ("fsync", "full_page_writes", "synchronous_commit")
+        off = [name for name in names if connection.exec_driver_sql(f"SHOW {name}").scalar_one() == "off"]
+    if off:
+        raise Unfit(f"PostgreSQL 的 {'、'.join(off)} 已关闭，断电会丢失已确认的数据：请改为 on 后重新启动。")
+
+
+def hold(db: Session, key: str) -> None:
+    """Wait until no other transaction holds this key, then hold it to the end of this one.
+
+    On SQLite a transaction holds the whole database already.
+    """
+    if db.get_bind().dialect.name == "postgresql":
+        db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
+
+
 def make_sessions(engine: Engine, data_key: bytes = b"") -> sessionmaker[Session]:
     """Sessions whose objects stay readable after the commit; `data_key` encrypts personal values (storage.secrets)."""
-    return sessionmaker(engine, expire_on_commit=False, info={"data_key": data_key})
+    from storage.scope import ScopedSession  # not at the top: it imports the models, and they the column type above
+
+    return sessionmaker(engine, class_=ScopedSession, expire_on_commit=False, info={"data_key": data_key})
 
 
 @contextmanager

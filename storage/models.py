@@ -31,9 +31,10 @@ class OfBody:
 
 
 class MaybeOfBody:
-    """Mixed into tables some of whose rows belong to a body; the others are the province's own."""
+    """Mixed into tables whose rows belong to a body, to a division itself (a province's own), or to the program."""
 
     body_id: Mapped[int | None] = mapped_column(ForeignKey("body.id"), index=True)
+    division_code: Mapped[str | None] = mapped_column(ForeignKey("division.code"))
 
 
 # --- who ---------------------------------------------------------------------------------------------------------
@@ -140,7 +141,6 @@ class Role(MaybeOfBody, Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
     role: Mapped[str] = mapped_column(String(24))  # storage.scope.ROLES
-    division_code: Mapped[str | None] = mapped_column(ForeignKey("division.code"))
     at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
 
@@ -178,7 +178,6 @@ class Invitation(MaybeOfBody, Base):
     code_digest: Mapped[str] = mapped_column(String(64), unique=True)
     person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
     role: Mapped[str] = mapped_column(String(24))
-    division_code: Mapped[str | None] = mapped_column(ForeignKey("division.code"))
     made_by: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
     at: Mapped[datetime]
     expires_at: Mapped[datetime]

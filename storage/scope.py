@@ -3,15 +3,18 @@
 A session serves one viewer at a time. A session without one finds nothing of any body: scope is denied by default.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, event, false, or_, select, true
+from sqlalchemy import ColumnElement, Table, and_, event, false, inspect, or_, select, true
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, with_loader_criteria
+from sqlalchemy.orm.interfaces import ORMOption
+from sqlalchemy.sql import visitors
 
-from storage.models import Body, MaybeOfBody, OfBody, Person, Role
+from storage.models import Audit, Base, Body, Invitation, MaybeOfBody, OfBody, Person, Role
 
 ROLES: Mapping[str, str] = {
     "county_officer": "县级经办人",
@@ -83,8 +86,9 @@ class Viewer:
         return "system" if self.system else next((role for role in MAY[action] if role in self.roles), "")
 
     @property
-    def province_wide(self) -> bool:
-        return self.system or not self.roles.isdisjoint(PROVINCE)
+    def division(self) -> str | None:
+        """The division whose own rows they read and write: the province's, for the province's people."""
+        return next((grant.division_code for grant in self.grants if grant.role in PROVINCE), None)
 
 
 SYSTEM = Viewer(system=True)
@@ -98,14 +102,23 @@ def bodies(viewer: Viewer, *roles: str) -> ColumnElement[bool]:
     reached = [grant for grant in viewer.grants if grant.role in (roles or READERS)]
     own = [grant.body_id for grant in reached if grant.body_id is not None]
     conditions: list[ColumnElement[bool]] = [Body.id.in_(own)] if own else []
-    conditions += [Body.division_code.startswith(grant.prefix) for grant in reached if grant.division_code]
-    return or_(false(), *conditions)
+    return or_(false(), *conditions, _below(Body.division_code, reached))
+
+
+def _below(code: Any, reached: Collection[Grant]) -> ColumnElement[bool]:  # Any: a column, mapped or not
+    """The condition on a division's code that it lies within one of the grants' divisions."""
+    return or_(false(), *(code.startswith(grant.prefix) for grant in reached if grant.division_code))
 
 
 def reaches(db: Session, viewer: Viewer, action: str, body_id: int) -> bool:
     """Whether a role that allows the action holds for this body."""
-    found = select(Body.id).where(Body.id == body_id, bodies(viewer, *MAY[action]))
-    return db.scalars(found).first() is not None
+    return bool(_reached(db, {body_id}, bodies(viewer, *MAY[action])))
+
+
+def _reached(db: Session, body_ids: set[int], condition: ColumnElement[bool]) -> set[int]:
+    """Those of the bodies that a condition holds for, asked past the filter: administrators reach what they do not read."""
+    wanted = select(Body.id).where(Body.id.in_(body_ids), condition)
+    return set(db.connection().scalars(wanted)) if body_ids else set()
 
 
 def grants(db: Session, person_id: int) -> tuple[Grant, ...]:
@@ -148,44 +161,99 @@ def viewer_of(db: Session) -> Viewer:
 # --- the one filter, the one guard -----------------------------------------------------------------------------------
 
 
-def _scoped(mapped: Any) -> bool:  # Any: a mapped class
-    return issubclass(mapped, OfBody | MaybeOfBody | Body | Person)
+SCOPED: tuple[Any, ...] = tuple(
+    mapper.class_ for mapper in Base.registry.mappers if issubclass(mapper.class_, OfBody | MaybeOfBody | Body | Person)
+)
+_TABLES = frozenset(one.__tablename__ for one in SCOPED)
+
+
+class ScopedSession(Session):
+    """A session whose `get` asks the filter, also for a row that another viewer's turn of the session has loaded."""
+
+    def get(self, entity: Any, ident: Any, **options: Any) -> Any:  # Any: as the method that it replaces
+        if entity not in SCOPED or viewer_of(self).system:
+            return super().get(entity, ident, **options)
+        wanted = select(entity).where(entity.id == ident)
+        if options.get("with_for_update"):
+            wanted = wanted.with_for_update()
+        return self.scalars(wanted).one_or_none()
 
 
 @event.listens_for(Session, "do_orm_execute")
 def _filter(state: ORMExecuteState) -> None:
     viewer = viewer_of(state.session)
-    if viewer.system or not any(_scoped(mapper.class_) for mapper in state.all_mappers):
+    if viewer.system or not _touches(state.statement):
         return
-    visible = select(Body.id).where(bodies(viewer))
-    own = viewer.person_id
-    of_all = true() if viewer.province_wide else false()
-    colleagues = select(Role.person_id).where(or_(Role.body_id.in_(visible), of_all))
-    state.statement = state.statement.options(
-        with_loader_criteria(Body, bodies(viewer), include_aliases=True),
-        with_loader_criteria(
-            OfBody, lambda cls: cls.body_id.in_(visible), include_aliases=True, track_closure_variables=False
-        ),
-        with_loader_criteria(
-            MaybeOfBody,
-            lambda cls: or_(cls.body_id.in_(visible), of_all),
-            include_aliases=True,
-            track_closure_variables=False,
-        ),
-        with_loader_criteria(Person, or_(Person.id == own, Person.id.in_(colleagues)), include_aliases=True),
-    )
+    if not (state.is_select and state.is_orm_statement):
+        # what the filter or the guard would not see: rows of a subquery counted, rows changed by a statement
+        raise OutOfScope(str(state.statement))
+    state.statement = state.statement.options(*_criteria(viewer))
+
+
+def _touches(statement: Any) -> bool:  # Any: whatever can be executed
+    """Whether a scoped table stands anywhere in a statement."""
+    return any(isinstance(part, Table) and part.name in _TABLES for part in visitors.iterate(statement))
+
+
+@lru_cache(maxsize=4096)
+def _criteria(viewer: Viewer) -> tuple[ORMOption, ...]:
+    """What each scoped class is filtered by. Plain expressions: a lambda's would be cached for the next viewer."""
+    made: list[tuple[Any, ColumnElement[bool]]] = [(Body, bodies(viewer)), (Person, _people(viewer))]
+    made += [(one, _rows(viewer, one)) for one in SCOPED if one not in (Body, Person)]
+    return tuple(with_loader_criteria(one, condition, include_aliases=True) for one, condition in made)
+
+
+def _rows(viewer: Viewer, mapped: Any) -> ColumnElement[bool]:  # Any: a mapped class of OfBody or MaybeOfBody
+    """Rows of what the viewer reads, of the province they work for, and of no body but about themselves."""
+    of_body: ColumnElement[bool] = mapped.body_id.in_(select(Body.id).where(bodies(viewer)))
+    if issubclass(mapped, OfBody):
+        return of_body
+    conditions = [of_body, and_(mapped.body_id.is_(None), _below(mapped.division_code, _provincial(viewer)))]
+    if viewer.person_id is not None and hasattr(mapped, "person_id"):
+        conditions.append(and_(mapped.body_id.is_(None), mapped.person_id == viewer.person_id))
+    return or_(*conditions)
+
+
+def _people(viewer: Viewer) -> ColumnElement[bool]:
+    """Oneself, and whoever holds a role now or is invited to one where the viewer reads."""
+    conditions: list[ColumnElement[bool]] = [Person.id == viewer.person_id] if viewer.person_id is not None else []
+    for mapped, current in (
+        (Role, Role.ended_at.is_(None)),
+        (Invitation, and_(Invitation.used_at.is_(None), Invitation.revoked_at.is_(None))),
+    ):
+        conditions.append(Person.id.in_(select(mapped.person_id).where(current, _rows(viewer, mapped))))
+    return or_(*conditions)
+
+
+def _provincial(viewer: Viewer) -> list[Grant]:
+    return [grant for grant in viewer.grants if grant.role in PROVINCE]
 
 
 @event.listens_for(Session, "before_flush")
 def _guard(db: Session, _context: UOWTransaction, _instances: object) -> None:
+    """Refuse rows of places that the viewer does not reach, before and after the change.
+
+    The trail may name any body, and who may change people is decided by MAY.
+    """
     viewer = viewer_of(db)
     if viewer.system:
         return
-    changed = [one for one in (*db.new, *db.dirty, *db.deleted) if isinstance(one, OfBody)]
-    if not changed:
-        return
-    with db.no_autoflush:
-        for row in changed:
-            reached = select(Body.id).where(Body.id == row.body_id, bodies(viewer))
-            if db.scalars(reached).first() is None:
-                raise OutOfScope(type(row).__name__)
+    for row in (*db.new, *db.dirty, *db.deleted):
+        if isinstance(row, Audit) or not isinstance(row, OfBody | MaybeOfBody | Body):
+            continue
+        roles = READERS if isinstance(row, OfBody | Body) else tuple(ROLES)
+        if isinstance(row, Body):
+            body_ids, codes = {row.id}, set[Any]()
+        else:
+            body_ids = _was_and_is(row, "body_id")
+            codes = _was_and_is(row, "division_code") if isinstance(row, MaybeOfBody) else set()
+        held = [grant for grant in viewer.grants if grant.role in roles and grant.division_code]
+        if body_ids != _reached(db, body_ids, bodies(viewer, *roles)) or not all(
+            any(code.startswith(grant.prefix) for grant in held) for code in codes
+        ):
+            raise OutOfScope(type(row).__name__)
+
+
+def _was_and_is(row: Any, name: str) -> set[Any]:  # Any: a mapped object and its column's values
+    history = inspect(row).attrs[name].history
+    return {value for value in (*history.deleted, getattr(row, name)) if value is not None}

@@ -14,8 +14,11 @@ def _render(kind: str, item: object, _context: object) -> str | Literal[False]:
 
 
 url = context.config.get_main_option("sqlalchemy.url") or "sqlite://"
+engine = make_engine(url)
 
-with make_engine(url).connect() as connection:
+with engine.connect() as connection:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET statement_timeout = 0")  # a large table takes its time
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
@@ -26,3 +29,4 @@ with make_engine(url).connect() as connection:
     with context.begin_transaction():
         context.run_migrations()
     connection.commit()
+engine.dispose()
