@@ -25,7 +25,7 @@ from bot.demo import counties, seed
 from bot.dialogue import Assistant, Handlers
 from bot.migrate import is_current, upgrade
 from bot.settings import ConfigError, Settings, ensure_key, load_settings
-from bot.turns import Turns
+from bot.turns import TurnThread
 from handlers import ask, demo, menu
 from knowledge.base import KnowledgeBase, load, pack
 from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
@@ -88,7 +88,7 @@ class Desk:
     """A running assistant without a web server: what `ask` and `chat` use."""
 
     kb: KnowledgeBase
-    turns: Turns
+    turns: TurnThread
     sessions: sessionmaker[Session]
 
     def __enter__(self) -> "Desk":
@@ -104,7 +104,7 @@ def desk(kb: KnowledgeBase | None = None) -> Desk:
     Base.metadata.create_all(engine)
     sessions = make_sessions(engine, os.urandom(32))
     kb = kb or load()
-    return Desk(kb=kb, turns=Turns(assistant(kb), sessions), sessions=sessions)
+    return Desk(kb=kb, turns=TurnThread(assistant(kb), sessions), sessions=sessions)
 
 
 def migrate(url: str) -> None:
@@ -148,7 +148,7 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     clock = clock or clock_of(chosen)
     sessions = open_database(chosen)
     kb = published(sessions, clock())
-    turns = Turns(assistant(kb, chosen, **({"counties": counties()} if sample else {})), sessions)
+    turns = TurnThread(assistant(kb, chosen, **({"counties": counties()} if sample else {})), sessions)
     if sample:
         seed(turns, sessions)
     channels: dict[str, Channel] = {"web": web.WebChannel(sessions, clock)}

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from bot.messages import Inbound
 from bot.settings import Clock, Database, Province, Settings
-from bot.turns import Turns
+from bot.turns import TurnThread
 from storage.conversations import recent_exchanges
 from storage.db import transaction
 
@@ -45,7 +45,7 @@ def counties() -> dict[str, dict[str, str]]:
     return {county["name"]: county["facts"] for county in sample()["counties"]}
 
 
-def seed(turns: Turns, sessions: sessionmaker[Session]) -> int:
+def seed(turns: TurnThread, sessions: sessionmaker[Session]) -> int:
     """Hold the sample conversations once; how many questions were asked."""
     asked = 0
     for talk in sample()["conversations"]:

@@ -35,7 +35,7 @@ class _Waiting:
 _Lane = queue.SimpleQueue[_Waiting | None]
 
 
-class Turns:
+class TurnThread:
     """Takes messages from any thread and answers those of one address in order."""
 
     def __init__(self, assistant: Assistant, sessions: sessionmaker[Session]) -> None:

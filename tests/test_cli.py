@@ -128,12 +128,12 @@ def test_open_questions_are_listed_and_answered_from_the_command_line(program: P
     from bot.app import assistant, open_database
     from bot.messages import Inbound
     from bot.settings import Paths, Settings
-    from bot.turns import Turns
+    from bot.turns import TurnThread
     from knowledge.base import load
     from tests.conftest import JUNE
 
     sessions = open_database(Settings(paths=Paths(data=tmp_path / "data")))
-    turns = Turns(assistant(load()), sessions)
+    turns = TurnThread(assistant(load()), sessions)
     said = Inbound(channel="web", message_id="m", address="a", text="一个村级站点补多少钱", at=JUNE)
     turns.submit(said).result(timeout=30)
     turns.stop()
