@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,16 +25,18 @@ from bot.delivery import Dispatcher
 from bot.demo import counties, seed
 from bot.dialogue import Assistant, Handlers
 from bot.migrate import is_current, upgrade
-from bot.settings import ConfigError, Settings, ensure_key, load_settings
+from bot.settings import KEY_BYTES, ConfigError, Settings, ensure_key, load_settings
 from bot.turns import TurnThread
 from handlers import ask, demo, menu
 from knowledge.base import KnowledgeBase, load, pack
+from storage.audit import seal
 from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
 from storage.editions import edition_number
 from storage.models import Base
 
 STATIC = Path(__file__).parent / "console" / "static"
 CONTENT_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
+SEALS_EVERY_S = 5.0
 Clock = Callable[[], datetime]
 
 
@@ -102,7 +105,7 @@ def desk(kb: KnowledgeBase | None = None) -> Desk:
     """An assistant on a database in memory: nothing is written to disk."""
     engine = make_engine("sqlite://")
     Base.metadata.create_all(engine)
-    sessions = make_sessions(engine, os.urandom(32))
+    sessions = make_sessions(engine, os.urandom(KEY_BYTES), os.urandom(KEY_BYTES))
     kb = kb or load()
     return Desk(kb=kb, turns=TurnThread(assistant(kb), sessions), sessions=sessions)
 
@@ -133,7 +136,7 @@ def open_database(chosen: Settings) -> sessionmaker[Session]:
             raise
     except Unfit as error:
         raise ConfigError(f"database.url：{error}") from error
-    return make_sessions(engine, ensure_key(chosen.key_file))
+    return make_sessions(engine, ensure_key(chosen.key_file), ensure_key(chosen.audit_key_file))
 
 
 def published(sessions: sessionmaker[Session], now: datetime) -> KnowledgeBase:
@@ -141,6 +144,30 @@ def published(sessions: sessionmaker[Session], now: datetime) -> KnowledgeBase:
     kb = load()
     with transaction(sessions) as db:
         return kb.numbered(edition_number(db, kb.digest, pack(), now))
+
+
+def every(seconds: float, work: Callable[[], object]) -> Callable[[], None]:
+    """Do something now and again, in a thread of its own; the function returned does it once more and ends that."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while True:
+            ending = ended.wait(seconds)
+            try:
+                work()
+            except Exception:  # the job boundary: it is tried again the next time
+                structlog.get_logger().exception("job failed", job=threading.current_thread().name)
+            if ending:
+                return
+
+    thread = threading.Thread(target=run, name="sealer", daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        ended.set()
+        thread.join()
+
+    return stop
 
 
 def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = False) -> FastAPI:
@@ -157,9 +184,11 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         dispatcher.start()
+        stop_sealing = every(SEALS_EVERY_S, lambda: seal(sessions, chosen.audit_head_file))
         yield
         dispatcher.stop()
         turns.stop()
+        stop_sealing()
 
     app = FastAPI(title="countydesk", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     templates = public.pages(version("countydesk"))
