@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, MetaData, func, make_url, select, table, text
+from sqlalchemy import URL, Connection, Engine, MetaData, func, make_url, select, table, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -23,7 +23,7 @@ from bot.messages import Refused
 from bot.migrate import revision, revisions, upgrade
 from bot.settings import Settings, ensure_key
 from bot.texts import say
-from storage import audit, secrets, switches
+from storage import audit, deliveries, secrets
 from storage.db import make_engine, make_sessions, transaction
 from storage.scope import OPERATOR, serving
 
@@ -127,9 +127,9 @@ def _copy_sqlite(engine: Engine, folder: Path) -> dict[str, Any]:
             rows = {}
             for (name,) in cursor.fetchall():
                 cursor.execute(f'SELECT count(*) FROM copied."{name}"')
-                rows[name] = cursor.fetchone()[0]
+                [(rows[name],)] = cursor.fetchall()
             cursor.execute("SELECT version_num FROM copied.alembic_version")
-            found = cursor.fetchone()[0]
+            [(found,)] = cursor.fetchall()
         finally:
             cursor.execute("DETACH DATABASE copied")
     return {"revision": found, "rows": rows}
@@ -138,16 +138,22 @@ def _copy_sqlite(engine: Engine, folder: Path) -> dict[str, Any]:
 def _dump_postgresql(engine: Engine, folder: Path) -> dict[str, Any]:
     """Dump and count in one snapshot, so that the counts are the dump's."""
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        # The transaction keeps the snapshot while the dump is written, however long that takes.
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         snapshot = connection.execute(text("SELECT pg_export_snapshot()")).scalar_one()
         names = MetaData()
         names.reflect(connection)
-        rows = {name: connection.scalar(select(func.count()).select_from(table(name))) for name in names.tables}
+        rows = _counts(connection, names.tables)
         found = revision(connection)
         target = folder / DATABASES["postgresql"]
         _postgresql(
             "pg_dump", engine.url, "--format=custom", "--no-owner", "--no-privileges", "--snapshot", snapshot, f"--file={target}"
         )  # fmt: skip
     return {"revision": found, "rows": rows}
+
+
+def _counts(connection: Connection, names: Iterable[str]) -> dict[str, int]:
+    return {name: connection.scalar(select(func.count()).select_from(table(name))) or 0 for name in names}
 
 
 def _postgresql(program: str, url: URL, *words: str) -> None:
@@ -263,7 +269,7 @@ def _settled(chosen: Settings, manifest: Mapping[str, Any], url: str, now: datet
     engine: Engine = sessions.kw["bind"]
     try:
         with engine.connect() as connection:
-            rows = {name: connection.scalar(select(func.count()).select_from(table(name))) for name in manifest["rows"]}
+            rows = _counts(connection, manifest["rows"])
         if rows != manifest["rows"]:
             raise Refused(say("backup.counts"))
         upgrade(url)
@@ -271,8 +277,9 @@ def _settled(chosen: Settings, manifest: Mapping[str, Any], url: str, now: datet
         with transaction(sessions) as db, serving(db, OPERATOR):
             report = audit.verify(db, now, audit.Head(**manifest["audit"]))
             readable = secrets.fits(db)
-            switches.turn(db, "sending", "off", say("backup.sending_reason"), now)
-            audit.record(db, "restore", "backup:database", now=now, role="operator", after={"made_at": made_at})
+            deliveries.switch_sending(db, False, say("backup.sending_reason"), now)
+            after = {"made_at": made_at, "sending": "off"}
+            audit.record(db, "restore", "backup:database", now=now, role="operator", after=after)
         chosen.audit_head_file.unlink(missing_ok=True)  # the chain goes on from the restored copy
         audit.seal(sessions, chosen.audit_head_file)
     finally:

@@ -92,11 +92,17 @@ class Settings(BaseSettings):
         return self.security.data_key_file or self.paths.data / "keys" / "data.key"
 
     @property
+    def new_key_file(self) -> Path:
+        """Where a new data key waits until the database has taken it."""
+        return self.key_file.with_name(f"{self.key_file.name}.new")
+
+    @property
     def audit_key_file(self) -> Path:
         return self.security.audit_key_file or self.paths.data / "keys" / "audit.key"
 
     @property
     def audit_head_file(self) -> Path:
+        """Where the audit's newest link is remembered outside the database."""
         return self.audit_key_file.with_name("audit.head")
 
 

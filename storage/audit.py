@@ -26,6 +26,7 @@ from storage.scope import SYSTEM, serving, viewer_of
 KEPT_DAYS = 400  # a year with a margin, for 等保 and 网络安全法 第二十一条
 LATE = timedelta(hours=1)  # after this a row that is not sealed means that no sealer runs
 _BATCH = 500
+ALL = 2**62  # for `behind`
 _BEHIND = 1_000  # how far below the newest sealed row the sealer looks for rows that were committed late
 _TRIES = 5
 _MOST_FLAWS = 100

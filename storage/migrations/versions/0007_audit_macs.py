@@ -1,9 +1,7 @@
-"""The audit is append-only, and its rows carry a MAC"""
+"""The audit's rows and anchors carry a MAC"""
 
 import sqlalchemy as sa
 from alembic import op
-
-from storage.audit import guard
 
 revision = "0007"
 down_revision = "0003"
@@ -15,4 +13,3 @@ def upgrade() -> None:
     for table in ("audit", "anchor"):
         with op.batch_alter_table(table, schema=None) as batch_op:
             batch_op.add_column(sa.Column("mac", sa.String(length=64), nullable=False, server_default=""))
-    guard(op.get_bind())
