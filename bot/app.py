@@ -1,9 +1,10 @@
 """Composition: settings → database, knowledge, assistant, web. The only file that knows all of them."""
 
 import os
+import re
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,10 +34,12 @@ from storage.audit import seal
 from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
 from storage.editions import edition_number
 from storage.models import Base
+from storage.secrets import without_phones
 
 STATIC = Path(__file__).parent / "console" / "static"
 CONTENT_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
 SEALS_EVERY_S = 5.0
+ROW_SHOWN = re.compile(r"\nDETAIL:.*?(?=\n\[SQL|\n\nThe above exception|\Z)", re.DOTALL)
 Clock = Callable[[], datetime]
 
 
@@ -47,10 +50,19 @@ def configure_logging() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            without_values,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def without_values(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Take out of a log line what people typed: phone numbers, and the row that PostgreSQL shows with an error."""
+    for key, value in line.items():
+        if isinstance(value, str):
+            line[key] = without_phones(ROW_SHOWN.sub("", value))
+    return line
 
 
 def settings() -> Settings:

@@ -62,7 +62,7 @@ def backup(chosen: Settings, sessions: sessionmaker[Session], folder: Path, now:
         for name in FOLDERS:
             if (chosen.paths.data / name).is_dir():
                 shutil.copytree(chosen.paths.data / name, partial / name)
-        (partial / "settings.json").write_text(_json(_without_secrets(chosen.model_dump(mode="json"))), "utf-8")
+        (partial / "settings.json").write_text(_json(without_secrets(chosen.model_dump(mode="json"))), "utf-8")
         manifest = {
             "made_at": now.isoformat(timespec="seconds"),
             "program": version("countydesk"),
@@ -165,11 +165,12 @@ def _postgresql(program: str, url: URL, *words: str) -> None:
     subprocess.run([program, *words, f"--dbname={plain}"], env=environment, check=True, capture_output=True, text=True)
 
 
-def _without_secrets(values: Mapping[str, Any]) -> dict[str, Any]:  # Any: settings as JSON
+def without_secrets(values: Mapping[str, Any]) -> dict[str, Any]:  # Any: settings as JSON
+    """Settings as a backup keeps them: what opens an account somewhere is left out."""
     kept: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
-            kept[name] = _without_secrets(value)
+            kept[name] = without_secrets(value)
         elif name == "url" and value:
             kept[name] = make_url(value).render_as_string()  # hides the password
         else:
@@ -250,17 +251,26 @@ def _into_sqlite(chosen: Settings, manifest: Mapping[str, Any], folder: Path, ta
 
 def _into_postgresql(chosen: Settings, manifest: Mapping[str, Any], folder: Path, url: URL, now: datetime) -> Restored:
     engine = make_engine(chosen.database_url)
-    with engine.begin() as connection:
-        before = MetaData()
-        before.reflect(connection)
-        before.drop_all(connection)
-    engine.dispose()
-    words = ("--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error")
+    words = ("--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error")
+    _clear(engine)
     try:
-        _postgresql("pg_restore", url, *words, str(folder / DATABASES["postgresql"]))
-    except subprocess.CalledProcessError as error:
-        raise Refused(say("backup.failed", error=error.stderr.strip())) from error
-    return _settled(chosen, manifest, chosen.database_url, now)
+        _postgresql("pg_restore", url, "--clean", "--if-exists", *words, str(folder / DATABASES["postgresql"]))
+        return _settled(chosen, manifest, chosen.database_url, now)
+    except BaseException as error:
+        _clear(engine)
+        if isinstance(error, subprocess.CalledProcessError):
+            raise Refused(say("backup.failed", error=error.stderr.strip())) from error
+        raise
+    finally:
+        engine.dispose()
+
+
+def _clear(engine: Engine) -> None:
+    """Drop the tables of a database in which nobody has anything."""
+    with engine.begin() as connection:
+        names = MetaData()
+        names.reflect(connection)
+        names.drop_all(connection)
 
 
 def _settled(chosen: Settings, manifest: Mapping[str, Any], url: str, now: datetime) -> Restored:

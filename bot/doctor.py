@@ -22,12 +22,11 @@ from bot.texts import say
 from knowledge.base import load
 from knowledge.model import KnowledgeError
 from storage import audit, deliveries, secrets
-from storage.db import make_engine, make_sessions, transaction
+from storage.db import WAL_SINCE, Unfit, make_engine, make_sessions, sqlite_driver, transaction
 from storage.models import Audit, Edition
 from storage.scope import SYSTEM, serving
 
 OLDEST_PYTHON = (3, 11)
-SAFE_SQLITE = (3, 51, 3)  # two connections in WAL mode can corrupt a file of an older one
 FREE_BYTES = 2 * 1024**3
 BACKUP_AGE = timedelta(days=1)
 CLOCK_OFFSET = timedelta(seconds=2)
@@ -81,7 +80,7 @@ def _sessions(chosen: Settings) -> sessionmaker[Session] | None:
     try:
         with transaction(sessions) as db:
             return sessions if revision(db.connection()) in revisions() else None
-    except SQLAlchemyError:
+    except (SQLAlchemyError, Unfit):
         return None
 
 
@@ -103,11 +102,11 @@ def sqlite(patient: Patient) -> Finding | None:
     """The version of SQLite that is really used."""
     if not patient.settings.database_url.startswith("sqlite"):
         return None
-    engine = make_engine("sqlite://")
-    shown = engine.dialect.loaded_dbapi.sqlite_version
-    good = tuple(map(int, shown.split("."))) >= SAFE_SQLITE
-    engine.dispose()
-    return _judge(good, say("doctor.sqlite", version=shown), say("doctor.sqlite_remedy"), state="advice")
+    driver = sqlite_driver()
+    good = driver.sqlite_version_info >= WAL_SINCE
+    return _judge(
+        good, say("doctor.sqlite", version=driver.sqlite_version), say("doctor.sqlite_remedy"), state="advice"
+    )
 
 
 def postgresql_programs(patient: Patient) -> Finding | None:
