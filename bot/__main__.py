@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
+from bot import operations
 from bot.settings import ConfigError
 from knowledge.model import KnowledgeError
 
@@ -27,6 +28,7 @@ app.add_typer(notice_app, name="notice")
 app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(questions_app, name="questions")
 app.add_typer(db_app, name="db")
+operations.register(app)
 
 
 def _stop(message: str, code: int) -> NoReturn:

@@ -1,8 +1,10 @@
 """Composition: settings → database, knowledge, assistant, web. The only file that knows all of them."""
 
 import os
+import re
 import sys
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,16 +26,20 @@ from bot.delivery import Dispatcher
 from bot.demo import counties, seed
 from bot.dialogue import Assistant, Handlers
 from bot.migrate import is_current, upgrade
-from bot.settings import ConfigError, Settings, ensure_key, load_settings
+from bot.settings import KEY_BYTES, ConfigError, Settings, ensure_key, load_settings
 from bot.turns import TurnThread
 from handlers import ask, demo, menu
 from knowledge.base import KnowledgeBase, load, pack
+from storage.audit import seal
 from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
 from storage.editions import edition_number
 from storage.models import Base
+from storage.secrets import without_phones
 
 STATIC = Path(__file__).parent / "console" / "static"
 CONTENT_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
+SEALS_EVERY_S = 5.0
+ROW_SHOWN = re.compile(r"\nDETAIL:.*?(?=\n\[SQL|\n\nThe above exception|\Z)", re.DOTALL)
 Clock = Callable[[], datetime]
 
 
@@ -44,10 +50,19 @@ def configure_logging() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            without_values,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def without_values(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Take out of a log line what people typed: phone numbers, and the row that PostgreSQL shows with an error."""
+    for key, value in line.items():
+        if isinstance(value, str):
+            line[key] = without_phones(ROW_SHOWN.sub("", value))
+    return line
 
 
 def settings() -> Settings:
@@ -102,7 +117,7 @@ def desk(kb: KnowledgeBase | None = None) -> Desk:
     """An assistant on a database in memory: nothing is written to disk."""
     engine = make_engine("sqlite://")
     Base.metadata.create_all(engine)
-    sessions = make_sessions(engine, os.urandom(32))
+    sessions = make_sessions(engine, os.urandom(KEY_BYTES), os.urandom(KEY_BYTES))
     kb = kb or load()
     return Desk(kb=kb, turns=TurnThread(assistant(kb), sessions), sessions=sessions)
 
@@ -133,7 +148,7 @@ def open_database(chosen: Settings) -> sessionmaker[Session]:
             raise
     except Unfit as error:
         raise ConfigError(f"database.url：{error}") from error
-    return make_sessions(engine, ensure_key(chosen.key_file))
+    return make_sessions(engine, ensure_key(chosen.key_file), ensure_key(chosen.audit_key_file))
 
 
 def published(sessions: sessionmaker[Session], now: datetime) -> KnowledgeBase:
@@ -141,6 +156,30 @@ def published(sessions: sessionmaker[Session], now: datetime) -> KnowledgeBase:
     kb = load()
     with transaction(sessions) as db:
         return kb.numbered(edition_number(db, kb.digest, pack(), now))
+
+
+def every(seconds: float, work: Callable[[], object]) -> Callable[[], None]:
+    """Do something now and again, in a thread of its own; the function returned does it once more and ends that."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while True:
+            ending = ended.wait(seconds)
+            try:
+                work()
+            except Exception:  # the job boundary: it is tried again the next time
+                structlog.get_logger().exception("job failed", job=threading.current_thread().name)
+            if ending:
+                return
+
+    thread = threading.Thread(target=run, name="sealer", daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        ended.set()
+        thread.join()
+
+    return stop
 
 
 def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = False) -> FastAPI:
@@ -157,9 +196,11 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         dispatcher.start()
+        stop_sealing = every(SEALS_EVERY_S, lambda: seal(sessions, chosen.audit_head_file))
         yield
         dispatcher.stop()
         turns.stop()
+        stop_sealing()
 
     app = FastAPI(title="countydesk", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     templates = public.pages(version("countydesk"))

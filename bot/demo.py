@@ -35,6 +35,7 @@ def demo_settings(chosen: Settings) -> Settings:
         update={
             "database": Database(url=f"sqlite:///{folder / 'countydesk.db'}"),
             "clock": Clock(now=NOW),
+            "security": chosen.security.model_copy(update={"audit_key_file": folder / "keys" / "audit.key"}),
             "province": Province(name=province["name"], report_channel=province["report_channel"]),
         }
     )

@@ -19,7 +19,7 @@ from bot.inputs import option_number, universal
 from bot.messages import Inbound, Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
 from knowledge.base import KnowledgeBase
-from storage import bindings, conversations, deliveries, scope
+from storage import bindings, conversations, deliveries, scope, secrets
 from storage.models import Conversation, Exchange
 
 IDLE = timedelta(minutes=30)
@@ -91,7 +91,7 @@ class Assistant:
             message_id=inbound.message_id,
             address=inbound.address,
             person_id=user.id if user else None,
-            said=inbound.text,
+            said=secrets.without_phones(inbound.text),
             reply=reply.to_json(),
             route=reply.route,
             edition=self.kb.edition,
@@ -139,7 +139,10 @@ class Assistant:
         flow = self.handlers.flows.get(turn.conversation.flow or "")
         if flow is not None:
             return self._in_flow(turn, flow, word)
-        return self._route(turn) or self.handlers.ask(turn)
+        return self._route(turn) or self._ask(turn)
+
+    def _ask(self, turn: Turn) -> Reply:
+        return self.handlers.ask(replace(turn, text=secrets.without_phones(turn.text)))
 
     def _route(self, turn: Turn) -> Reply | None:
         for route in self.handlers.routes:
@@ -176,7 +179,7 @@ class Assistant:
             except Invalid:
                 if len(turn.text) < 4:
                     raise
-                aside = self._route(turn) or self.handlers.ask(turn)
+                aside = self._route(turn) or self._ask(turn)
             else:
                 turn.conversation.answers = [*turn.conversation.answers, [step.key, value]]
                 return self._advance(turn, flow)

@@ -9,7 +9,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 MIGRATIONS = Path(__file__).parent.parent / "storage" / "migrations"
 
@@ -26,11 +26,20 @@ def upgrade(url: str) -> None:
     command.upgrade(_config(url), "head")
 
 
+def revisions() -> list[str]:
+    """The revisions that this program knows, the newest first."""
+    return [one.revision for one in ScriptDirectory(str(MIGRATIONS)).walk_revisions()]
+
+
+def revision(connection: Connection) -> str | None:
+    """The revision that a database has; None when it has no schema yet."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
 def is_current(engine: Engine) -> bool:
     """Whether a database has exactly this program's schema."""
-    wanted = ScriptDirectory(str(MIGRATIONS)).get_heads()
     with engine.connect() as connection:
-        return set(MigrationContext.configure(connection).get_current_heads()) == set(wanted)
+        return revision(connection) == revisions()[0]
 
 
 def check(url: str) -> None:

@@ -1,6 +1,8 @@
 """Settings: countydesk.toml, then environment COUNTYDESK_SECTION__KEY. Everything wrong is listed at once."""
 
+import contextlib
 import os
+import tempfile
 import tomllib
 from datetime import datetime
 from pathlib import Path
@@ -53,6 +55,7 @@ class Security(_Section):
     """Key files; made by `make run` where they are missing."""
 
     data_key_file: Path | None = None
+    audit_key_file: Path | None = None
 
 
 class Settings(BaseSettings):
@@ -88,6 +91,20 @@ class Settings(BaseSettings):
     def key_file(self) -> Path:
         return self.security.data_key_file or self.paths.data / "keys" / "data.key"
 
+    @property
+    def new_key_file(self) -> Path:
+        """Where a new data key waits until the database has taken it."""
+        return self.key_file.with_name(f"{self.key_file.name}.new")
+
+    @property
+    def audit_key_file(self) -> Path:
+        return self.security.audit_key_file or self.paths.data / "keys" / "audit.key"
+
+    @property
+    def audit_head_file(self) -> Path:
+        """Where the audit's newest link is remembered outside the database."""
+        return self.audit_key_file.with_name("audit.head")
+
 
 def _remedy(error: dict[str, Any]) -> str:  # Any: pydantic's error details
     name = ".".join(str(part) for part in error["loc"])
@@ -114,11 +131,25 @@ def load_settings(environment: dict[str, str], folder: Path) -> Settings:
     return settings
 
 
+KEY_BYTES = 32
+
+
 def ensure_key(path: Path) -> bytes:
-    """The key in a file, made on first use and readable by its owner only."""
+    """The key in a file, made on first use and readable by its owner only. Raises ConfigError when it is cut short."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(os.urandom(32))
-    return path.read_bytes()
+        with contextlib.suppress(FileExistsError):  # another process was quicker
+            write_key(path, os.urandom(KEY_BYTES))
+    key = path.read_bytes()
+    if len(key) < KEY_BYTES:
+        raise ConfigError(f"密钥文件 {path} 不完整（{len(key)}字节），请用保管的副本替换它。")
+    return key
+
+
+def write_key(path: Path, key: bytes) -> None:
+    """Write a new key file, whole or not at all. Raises FileExistsError when there is one."""
+    with tempfile.NamedTemporaryFile(dir=path.parent) as file:  # made with mode 0600
+        file.write(key)
+        file.flush()
+        os.fsync(file.fileno())
+        os.link(file.name, path)

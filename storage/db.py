@@ -53,11 +53,14 @@ def make_engine(url: str) -> Engine:
             connect_args={"options": LIMITS, "connect_timeout": 10},
             pool_size=10,
             pool_pre_ping=True,
+            hide_parameters=True,
         )
     in_memory = url in ("sqlite://", "sqlite:///:memory:")
     options: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {}
     driver = sqlite_driver()
-    engine = create_engine(url, module=driver, connect_args={"check_same_thread": False, "timeout": 30}, **options)
+    # An error's message must not carry what people typed into the log: hide_parameters.
+    connect = {"check_same_thread": False, "timeout": 30}
+    engine = create_engine(url, module=driver, connect_args=connect, hide_parameters=True, **options)
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: object) -> None:  # Any: the driver's own connection
@@ -65,7 +68,7 @@ def make_engine(url: str) -> Engine:
         # with "database is locked", which no timeout cures (https://www.sqlite.org/lang_transaction.html).
         connection.isolation_level = None
         _set_journal(connection, driver)
-        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -115,11 +118,15 @@ def hold(db: Session, key: str) -> None:
         db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
 
 
-def make_sessions(engine: Engine, data_key: bytes = b"") -> sessionmaker[Session]:
-    """Sessions whose objects stay readable after the commit; `data_key` encrypts personal values (storage.secrets)."""
+def make_sessions(engine: Engine, data_key: bytes = b"", audit_key: bytes = b"") -> sessionmaker[Session]:
+    """Sessions whose objects stay readable after the commit.
+
+    `data_key` encrypts personal values (storage.secrets), `audit_key` proves who wrote the audit (storage.audit).
+    """
     from storage.scope import ScopedSession  # not at the top: it imports the models, and they the column type above
 
-    return sessionmaker(engine, class_=ScopedSession, expire_on_commit=False, info={"data_key": data_key})
+    info = {"data_key": data_key, "audit_key": audit_key}
+    return sessionmaker(engine, class_=ScopedSession, expire_on_commit=False, info=info)
 
 
 @contextmanager

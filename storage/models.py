@@ -122,8 +122,9 @@ class Person(Base):
     name: Mapped[str] = mapped_column(String(64))
     title: Mapped[str] = mapped_column(String(64), default="")
     unit_id: Mapped[int | None] = mapped_column(ForeignKey("unit.id"))
-    phone: Mapped[str | None] = mapped_column(Text)  # encrypted with its algorithm's prefix (storage.secrets)
-    phone_digest: Mapped[str | None] = mapped_column(String(64), index=True)  # to find a caller by number
+    # A column marked `encrypted` holds storage.secrets.encrypt, or NULL; one marked `digest_of` the digest of another.
+    phone: Mapped[str | None] = mapped_column(Text, info={"encrypted": True})
+    phone_digest: Mapped[str | None] = mapped_column(String(64), index=True, info={"digest_of": "phone"})
     body_id: Mapped[int | None] = mapped_column(ForeignKey("body.id"))  # the body being spoken for (切换县)
     consent: Mapped[str | None] = mapped_column(String(16))  # version of the privacy notice agreed to
     consent_at: Mapped[datetime | None]
@@ -349,7 +350,10 @@ class UploadLink(Base):
 
 
 class Audit(MaybeOfBody, Base):
-    """A change, who made it and why, written in the same transaction. Rows are never changed (a trigger sees to it)."""
+    """A change, who made it and why, written in the same transaction (storage.audit.record, and nothing else).
+
+    Rows are never changed: triggers see to it (storage.audit.GUARDS). `mac` proves that the program wrote the row.
+    """
 
     __tablename__ = "audit"
     __table_args__ = (Index("ix_audit_subject", "subject", "id"),)
@@ -364,6 +368,7 @@ class Audit(MaybeOfBody, Base):
     before: Mapped[dict[str, Any]]
     after: Mapped[dict[str, Any]]
     reason: Mapped[str] = mapped_column(Text, default="")
+    mac: Mapped[str] = mapped_column(String(64))
 
 
 class Seal(Base):
@@ -377,7 +382,10 @@ class Seal(Base):
 
 
 class Anchor(Base):
-    """Where a trim of the audit ended: positions up to here are gone, and the chain goes on from `digest`."""
+    """Where a trim of the audit ended: positions up to here are gone, and the chain goes on from `digest`.
+
+    `mac` proves that the program trimmed.
+    """
 
     __tablename__ = "anchor"
 
@@ -385,6 +393,7 @@ class Anchor(Base):
     digest: Mapped[str] = mapped_column(String(64))
     rows: Mapped[int]
     at: Mapped[datetime]
+    mac: Mapped[str] = mapped_column(String(64))
 
 
 class Switch(Base):

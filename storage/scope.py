@@ -92,6 +92,7 @@ class Viewer:
 
 
 SYSTEM = Viewer(system=True)
+OPERATOR = Viewer(system=True, channel="terminal")  # whoever runs the command line
 NOBODY = Viewer()
 
 

@@ -7,13 +7,32 @@ import base64
 import hmac
 import os
 import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
+from typing import Any
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import Column, select, update
 from sqlalchemy.orm import Session
 
+from storage.models import Base, Invitation, UploadLink
+from storage.scope import SYSTEM, serving
+
 PREFIX = "aesgcm1:"
+_MOBILE = re.compile(r"(?<!\d)[1１][3-9３-９](?:[\s-]?\d){9}(?!\d)")
 _NONCE = 12  # bytes, as NIST SP 800-38D recommends
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rekeyed:
+    """What a new key touched: values encrypted again; invitations revoked and upload links ended."""
+
+    values: int
+    invitations: int
+    links: int
 
 
 def encrypt(db: Session, value: str) -> str:
@@ -36,10 +55,65 @@ def digest(db: Session, value: str) -> str:
     return hmac.new(_key(db, b"digests"), value.encode(), sha256).hexdigest()
 
 
+def rekey(db: Session, key: bytes, now: datetime) -> Rekeyed:
+    """Encrypt every encrypted value with a new key and compute its digests anew, in the caller's transaction.
+
+    Codes and links are known by their digest alone: those that wait to be used are ended.
+    """
+    values = 0
+    with serving(db, SYSTEM):
+        for table in Base.metadata.sorted_tables:
+            for column in (one for one in table.columns if one.info.get("encrypted")):
+                digests = [one for one in table.columns if one.info.get("digest_of") == column.name]
+                values += _rekey_column(db, key, column, digests)
+        invitations = update(Invitation).where(Invitation.used_at.is_(None), Invitation.revoked_at.is_(None))
+        links = update(UploadLink).where(UploadLink.expires_at > now)
+        ended = [
+            db.execute(statement.returning(table.id), execution_options={"synchronize_session": False}).all()
+            for table, statement in (
+                (Invitation, invitations.values(revoked_at=now)),
+                (UploadLink, links.values(expires_at=now)),
+            )
+        ]
+        db.info["data_key"] = key
+    return Rekeyed(values=values, invitations=len(ended[0]), links=len(ended[1]))
+
+
+def _rekey_column(db: Session, key: bytes, column: Column[Any], digests: list[Column[Any]]) -> int:
+    [row_id] = column.table.primary_key.columns
+    rows = db.execute(select(row_id, column).where(column.is_not(None))).all()
+    before = db.info["data_key"]
+    for number, stored in rows:
+        value = decrypt(db, stored)
+        db.info["data_key"] = key
+        changed = {column.name: encrypt(db, value)} | {one.name: digest(db, value) for one in digests}
+        db.info["data_key"] = before
+        db.execute(update(column.table).where(row_id == number).values(changed))
+    return len(rows)
+
+
+def fits(db: Session) -> bool:
+    """Whether the session's key opens what is stored; True when nothing is."""
+    for table in Base.metadata.sorted_tables:
+        for column in (one for one in table.columns if one.info.get("encrypted")):
+            stored = db.execute(select(column).where(column.is_not(None)).limit(1)).scalar()
+            if stored is not None:
+                try:
+                    decrypt(db, stored)
+                except (ValueError, InvalidTag):
+                    return False
+    return True
+
+
 def masked(phone: str) -> str:
     """138****5678; short numbers keep their last two digits."""
     digits = re.sub(r"\D", "", phone)
     return f"{digits[:3]}****{digits[-4:]}" if len(digits) >= 11 else f"****{digits[-2:]}"
+
+
+def without_phones(text: str) -> str:
+    """A text with every mobile number masked: what is kept of a message."""
+    return _MOBILE.sub(lambda found: masked(unicodedata.normalize("NFKC", found[0])), text)
 
 
 def _key(db: Session, purpose: bytes) -> bytes:

@@ -3,7 +3,9 @@
 from typing import Literal
 
 from alembic import context
+from sqlalchemy import inspect
 
+from storage.audit import guard
 from storage.db import UTCDateTime, make_engine
 from storage.models import Base
 
@@ -28,5 +30,7 @@ with engine.connect() as connection:
     )
     with context.begin_transaction():
         context.run_migrations()
+        if inspect(connection).has_table("anchor"):
+            guard(connection)  # again each time: a migration that makes a table anew on SQLite drops its triggers
     connection.commit()
 engine.dispose()

@@ -1,0 +1,186 @@
+"""Personal values: encrypted at rest, gone when erased, absent from the log, readable again after a change of keys."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, sessionmaker
+
+from bot import operations
+from bot.app import open_database, without_values
+from bot.settings import Database, Paths, Settings
+from storage import audit, bindings, secrets
+from storage.db import transaction
+from storage.models import Invitation, Person, UploadLink
+from storage.scope import OPERATOR, serving
+from tests.conftest import JUNE, serve
+
+PHONE, NAME, OPENID, TITLE = "13987654321", "欧阳样例", "oPlantedOpenid_4f2a", "一行\n\n第二段职务"
+Program = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def office(url: str, tmp_path: Path) -> Settings:
+    return Settings(paths=Paths(data=tmp_path / "data"), database=Database(url=url))
+
+
+@pytest.fixture
+def opened(office: Settings) -> Iterator[sessionmaker[Session]]:
+    """A bound person with a phone, an invitation and an upload link that wait, and used ones."""
+    sessions = open_database(office)
+    with transaction(sessions) as db, serving(db, OPERATOR):
+        person = Person(name=NAME, phone=secrets.encrypt(db, PHONE), phone_digest=secrets.digest(db, PHONE), at=JUNE)
+        db.add(person)
+        db.flush()
+        bindings.bind(db, person, "wechat", OPENID, JUNE)
+        for code, used in (("waiting", None), ("used", JUNE)):
+            db.add(
+                Invitation(
+                    code_digest=secrets.digest(db, code), person_id=person.id, role="county_officer",
+                    at=JUNE, expires_at=JUNE + timedelta(days=10), used_at=used,
+                )
+            )  # fmt: skip
+        db.add(
+            UploadLink(
+                token_digest=secrets.digest(db, "token"), channel="wechat", address=OPENID,
+                at=JUNE, expires_at=JUNE + timedelta(hours=1),
+            )
+        )  # fmt: skip
+    yield sessions
+    sessions.kw["bind"].dispose()
+
+
+# --- a change of keys ------------------------------------------------------------------------------------------------
+
+
+def phone_of(office: Settings) -> str:
+    sessions = open_database(office)
+    with transaction(sessions) as db, serving(db, OPERATOR):
+        person = db.query(Person).filter_by(phone_digest=secrets.digest(db, PHONE)).one()
+        found = secrets.decrypt(db, person.phone or "")
+    sessions.kw["bind"].dispose()
+    return found
+
+
+def test_a_new_key_opens_everything_and_ends_what_waits_by_digest(
+    office: Settings, opened: sessionmaker[Session]
+) -> None:
+    old = office.key_file.read_bytes()
+    done = operations.rotate(office, opened, JUNE)
+    assert done == secrets.Rekeyed(values=1, invitations=1, links=1)
+    assert office.key_file.read_bytes() != old
+    assert office.key_file.stat().st_mode & 0o777 == 0o600
+    assert office.key_file.with_name("data.key.old-1").read_bytes() == old
+    assert not office.new_key_file.exists()
+    assert phone_of(office) == PHONE
+    with transaction(opened) as db, serving(db, OPERATOR):
+        assert [one.revoked_at for one in db.query(Invitation).order_by(Invitation.id)] == [JUNE, None]
+        assert db.query(UploadLink).one().expires_at == JUNE
+        report = audit.verify(db, JUNE, audit.remembered(office.audit_head_file))
+        assert (report.rows, report.flaws) == (1, ())
+    opened.kw["info"]["data_key"] = office.key_file.read_bytes()
+    operations.rotate(office, opened, JUNE)
+    assert phone_of(office) == PHONE
+    assert office.key_file.with_name("data.key.old-2").exists()
+
+
+def test_a_change_that_fails_leaves_the_old_key(
+    office: Settings, opened: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="no space"):
+        patched.setattr(audit, "record", fail)
+        operations.rotate(office, opened, JUNE)
+    assert phone_of(office) == PHONE
+    assert operations.rotate(office, opened, JUNE) is not None  # the key left behind is dropped
+    assert phone_of(office) == PHONE
+
+
+def test_a_change_cut_short_after_the_commit_is_finished_by_the_next(
+    office: Settings, opened: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(_: Settings) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(operations, "_swap", cut)
+        operations.rotate(office, opened, JUNE)
+    assert operations.rotate(office, opened, JUNE) is None
+    assert phone_of(office) == PHONE
+
+
+def test_the_command_asks_whether_the_service_is_stopped(program: Program, tmp_path: Path) -> None:
+    assert program("keys", "rotate", typed="n\n", cwd=tmp_path).returncode == 1
+    assert not (tmp_path / "data").exists()
+    done = program("keys", "rotate", "--yes", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "重新加密0项" in done.stdout
+
+
+# --- at rest ---------------------------------------------------------------------------------------------------------
+
+
+def found_on_disk(folder: Path, planted: str) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.is_file() and planted.encode() in path.read_bytes()]
+
+
+def test_a_phone_is_in_no_file_and_an_erased_name_leaves_none(tmp_path: Path) -> None:
+    office = Settings(paths=Paths(data=tmp_path / "data"))
+    sessions = open_database(office)
+    with transaction(sessions) as db, serving(db, OPERATOR):
+        db.add(Person(name=NAME, phone=secrets.encrypt(db, PHONE), at=JUNE))
+    assert found_on_disk(office.paths.data, NAME)
+    assert found_on_disk(office.paths.data, PHONE) == []
+    with transaction(sessions) as db, serving(db, OPERATOR):
+        person = db.query(Person).one()
+        person.name, person.phone = "用户1", None
+    sessions.kw["bind"].dispose()  # the log is written back and removed
+    assert found_on_disk(office.paths.data, NAME) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("我的电话13987654321，能二次申报吗", "我的电话139****4321，能二次申报吗"),
+        ("１３９８７６５４３２１", "139****4321"),
+        ("139-8765-4321 或 138 0000 1111", "139****4321 或 138****1111"),
+        ("文号2020004823、邮编743000、金额12345678901234元", "文号2020004823、邮编743000、金额12345678901234元"),
+    ],
+)
+def test_phones_in_a_text_are_masked(said: str, kept: str) -> None:
+    assert secrets.without_phones(said) == kept
+
+
+def test_a_phone_typed_into_the_chat_is_neither_stored_nor_logged(tmp_path: Path) -> None:
+    """Through the server, with questions that are answered, refused and disputed."""
+    server = serve(tmp_path)
+    site = next(server)
+    said = [f"我是{NAME}，电话{PHONE}，能二次申报吗", f"{PHONE}", f"每个站点补多少钱，回电 139 8765 4321，{OPENID}"]
+    with httpx.Client(base_url=site) as browser:
+        for number, text_said in enumerate((*said, "答得不对", "更多", "为什么")):
+            answered = browser.post("/chat", json={"message_id": f"message-{number}", "text": text_said})
+            assert answered.status_code == 200
+        assert browser.post("/api/v1/ask", json={"q": said[0]}).status_code == 200
+        browser.post("/chat", json={"message_id": "short", "text": said[0]})  # an invalid request is not logged either
+    server.close()
+    log = (tmp_path / "log").read_text("utf-8")
+    assert [planted for planted in (PHONE, NAME, OPENID) if planted in log] == []
+    assert found_on_disk(tmp_path / "data", PHONE) == []
+    assert found_on_disk(tmp_path / "data", "139****4321")
+
+
+def test_an_error_of_the_database_does_not_carry_values_into_the_log(opened: sessionmaker[Session]) -> None:
+    with pytest.raises(DBAPIError, match="hide_parameters") as caught, transaction(opened) as db:
+        db.execute(text("INSERT INTO person (name, title) VALUES (:name, :title)"), {"name": NAME, "title": TITLE})
+    logged = {"event": f"turn failed for {PHONE}", "exc_info": caught.value, "log_level": "error"}
+    line = str(without_values(None, "error", structlog.processors.format_exc_info(None, "error", logged)))
+    assert "INSERT INTO person" in line
+    assert [planted for planted in (NAME, PHONE, TITLE[-4:]) if planted in line] == []
