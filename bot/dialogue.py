@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from sqlalchemy.orm import Session
 
-from bot.flows import Flow, Step
+from bot.flows import Answered, Flow, Step
 from bot.inputs import option_number, universal
 from bot.messages import Inbound, Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
@@ -156,8 +156,8 @@ class Assistant:
         flow = self.handlers.flows.get(name)
         if flow is None:
             raise Invalid(say("dialogue.no_such_form"))
-        turn.conversation.flow = flow.name
-        turn.conversation.answers = [[key, value] for key, value in flow.start(turn).items()]
+        answers = [[key, value] for key, value in flow.start(turn).items()]
+        turn.conversation.flow, turn.conversation.answers = flow.name, answers
         return self._advance(turn, flow)
 
     def _in_flow(self, turn: Turn, flow: Flow, word: str | None) -> Reply:
@@ -178,10 +178,12 @@ class Assistant:
                     raise
                 aside = self._route(turn) or self.handlers.ask(turn)
             else:
-                turn.conversation.answers = [*turn.conversation.answers, [step.key, value]]
+                key, value = (value.key, value.value) if isinstance(value, Answered) else (step.key, value)
+                kept = [pair for pair in turn.conversation.answers if pair[0] != key]
+                turn.conversation.answers = [*kept, [key, value]]
                 return self._advance(turn, flow)
         return (
-            self._resume(flow, step, aside)
+            self._resume(turn, flow, step, aside)
             if aside and turn.conversation.flow == flow.name
             else aside or self._advance(turn, flow)
         )
@@ -192,13 +194,14 @@ class Assistant:
         if step is None:
             turn.conversation.flow, turn.conversation.answers = None, []
             return flow.done(turn, answers)
-        text = say("dialogue.step", title=flow.title, number=len(answers) + 1, ask=step.ask)
-        return Reply(text=text, options=step.options, kind="flow", route=f"flow:{flow.name}")
+        text = say("dialogue.step", title=flow.title, number=len(answers) + 1, ask=step.asked(turn, answers))
+        return Reply(text=text, options=step.offered(turn, answers), kind="flow", route=f"flow:{flow.name}")
 
-    def _resume(self, flow: Flow, step: Step, aside: Reply) -> Reply:
+    def _resume(self, turn: Turn, flow: Flow, step: Step, aside: Reply) -> Reply:
         """Answer what was asked in between, then ask the open step again."""
-        text = f"{aside.text}\n{say('dialogue.resume', title=flow.title, ask=step.ask)}"
-        return replace(aside, text=text, options=step.options)
+        answers = dict(turn.conversation.answers)
+        text = f"{aside.text}\n{say('dialogue.resume', title=flow.title, ask=step.asked(turn, answers))}"
+        return replace(aside, text=text, options=step.offered(turn, answers))
 
 
 def _with_owed(turn: Turn, reply: Reply) -> Reply:
