@@ -24,6 +24,7 @@ from storage.models import Conversation, Exchange
 
 IDLE = timedelta(minutes=30)
 LEANS_FOR = timedelta(minutes=10)
+_HAN = re.compile(r"[一-鿿]")
 log = structlog.get_logger()
 
 
@@ -36,6 +37,7 @@ class Route:
     examples: tuple[str, ...]
     run: Callable[[Turn], Reply] | None = None
     flow: bool = False  # the match names a form in its group `flow`
+    member: bool = False  # only for people who are bound; others learn how to bind
 
     def match(self, text: str) -> re.Match[str] | None:
         return re.fullmatch(self.pattern, text)
@@ -50,6 +52,7 @@ class Handlers:
     ask: Callable[[Turn], Reply]
     why: Callable[[Turn], Reply]
     only_text: Callable[[Turn], Reply]
+    after: Callable[[Turn, Reply], Reply] = lambda turn, reply: reply  # a last look at what is said to a person
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +87,7 @@ class Assistant:
             now=inbound.at,
             given={**self.given, **(given or {})},
         )
-        reply = _with_owed(turn, self._reply(turn))
+        reply = _with_owed(turn, self.handlers.after(turn, self._reply(turn)))
         conversation.touched_at = inbound.at
         exchange = Exchange(
             channel=inbound.channel,
@@ -144,6 +147,8 @@ class Assistant:
     def _route(self, turn: Turn) -> Reply | None:
         for route in self.handlers.routes:
             if match := route.match(universal(turn.text) or turn.text):
+                if route.member and turn.user is None:
+                    return Reply(text=say("dialogue.members_only"), route="members-only")
                 if route.flow:
                     return self._begin(turn, match["flow"])
                 assert route.run is not None
@@ -174,8 +179,8 @@ class Assistant:
             try:
                 value = step.parse(turn, turn.text)
             except Invalid:
-                if len(turn.text) < 4:
-                    raise
+                if len(turn.text) < 4 or not _HAN.search(turn.text):
+                    raise  # no question has so little
                 aside = self._route(turn) or self.handlers.ask(turn)
             else:
                 key, value = (value.key, value.value) if isinstance(value, Answered) else (step.key, value)

@@ -7,6 +7,7 @@ from importlib.resources import files
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from storage import scope
 from storage.models import Body, BodyYear, Division
 
 MILITARY = "660000"  # 新疆生产建设兵团 has no divisions of its own in GB/T 2260
@@ -93,3 +94,11 @@ def named(db: Session, name: str) -> list[Body]:
 def visible(db: Session, limit: int) -> list[Body]:
     """The bodies that the viewer sees, by code."""
     return list(db.scalars(select(Body).order_by(Body.division_code, Body.id).limit(limit)))
+
+
+def place(db: Session, body_id: int | None, division_code: str | None) -> str:
+    """What a body or a division is called, for somebody who holds or is offered a role there."""
+    with scope.serving(db, scope.SYSTEM):
+        if body_id is not None:
+            return db.get_one(Body, body_id).name
+        return db.get_one(Division, division_code).name

@@ -94,6 +94,14 @@ def waiting_in(db: Session, body_id: int) -> list[Invitation]:
     return list(db.scalars(wanted.order_by(Invitation.id)))
 
 
+def used_in(db: Session, body_id: int) -> list[Invitation]:
+    """The invitations of a body that were used and not undone, of those the viewer sees, the oldest first."""
+    wanted = select(Invitation).where(
+        Invitation.body_id == body_id, Invitation.used_at.is_not(None), Invitation.revoked_at.is_(None)
+    )
+    return list(db.scalars(wanted.order_by(Invitation.id)))
+
+
 def numbered(db: Session, number: int) -> Invitation | None:
     """An invitation of a body that the viewer sees; None outside scope."""
     return db.scalars(select(Invitation).where(Invitation.id == number)).one_or_none()

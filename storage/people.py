@@ -3,12 +3,13 @@
 import re
 import unicodedata
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage import audit, bindings, invitations, scope, secrets
-from storage.models import Person, Role, Unit
+from storage.models import Binding, Conversation, Delivery, Exchange, Invitation, Person, Question, Role, Unit
 
 _PHONE = re.compile(r"1[3-9]\d{9}|0\d{9,11}")
 
@@ -25,12 +26,15 @@ def find_or_add(
 ) -> tuple[Person, bool]:
     """The person of this phone and name, else of this name in the body (or unit), and whether it is new.
 
-    Two people of one name are told apart by their phones. Title, unit and phone fill in what was empty.
-    Raises ValueError when the phone is none or belongs to somebody else.
+    Two people of one name are told apart by their phones. Title, unit and phone fill in what was empty. Somebody who
+    also holds a role that the viewer may not give is never taken: who gets their code would get that role as well.
+    Raises ValueError when the phone is none, or belongs to somebody of another name.
     """
     phone = read_phone(phone)
+    viewer = scope.viewer_of(db)
     with scope.serving(db, scope.SYSTEM):
-        person = _known(db, name, phone, body_id, unit)
+        known = _known(db, name, phone, body_id, unit)
+        person = next((one for one in known if _within_reach(db, viewer, one)), None)
         new = person is None
         if person is None:
             person = Person(name=name, body_id=body_id, at=now)
@@ -44,20 +48,26 @@ def find_or_add(
     return person, new
 
 
-def _known(db: Session, name: str, phone: str, body_id: int | None, unit: str) -> Person | None:
-    alive = select(Person).where(Person.erased_at.is_(None))
+def _known(db: Session, name: str, phone: str, body_id: int | None, unit: str) -> list[Person]:
+    alive = select(Person).where(Person.erased_at.is_(None)).order_by(Person.id)
     if phone:
-        found = db.scalars(alive.where(Person.phone_digest == secrets.digest(db, phone))).first()
-        if found is not None and found.name != name:
+        found = list(db.scalars(alive.where(Person.phone_digest == secrets.digest(db, phone))))
+        if found and all(one.name != name for one in found):
             raise ValueError(phone)
-        if found is not None:
-            return found
+        if found:
+            return [one for one in found if one.name == name]
     same = [one for one in db.scalars(alive.where(Person.name == name)) if not (phone and one.phone)]
     if body_id is None:
-        return next((one for one in same if one.body_id is None and unit_name(db, one) == unit), None)
+        return [one for one in same if one.body_id is None and unit_name(db, one) == unit]
     here = set(db.scalars(select(Role.person_id).where(Role.body_id == body_id, Role.ended_at.is_(None))))
     here |= {one.person_id for one in invitations.waiting_in(db, body_id)}
-    return next((one for one in same if one.id in here or one.body_id == body_id), None)
+    return [one for one in same if one.id in here or one.body_id == body_id]
+
+
+def _within_reach(db: Session, viewer: scope.Viewer, person: Person) -> bool:
+    return viewer.system or all(
+        role.body_id is not None and scope.reaches(db, viewer, "invite", role.body_id) for role in roles(db, person.id)
+    )
 
 
 def named(db: Session, who: str) -> list[Person]:
@@ -187,8 +197,13 @@ def see_phone(db: Session, person: Person, reason: str, now: datetime) -> str:
 
 
 def erase(db: Session, person: Person, now: datetime) -> None:
-    """Forget a person's values, end their bindings, roles and invitations; only the number stays."""
+    """Forget a person's values, end their bindings, roles and invitations; only the number stays.
+
+    Their name and phone also go from what they and their colleagues said and were told.
+    """
     with scope.serving(db, scope.SYSTEM):
+        values = [person.name, secrets.decrypt(db, person.phone) if person.phone else ""]
+        _forget_words(db, person.id, [one for one in values if one])
         for binding in bindings.addresses(db, person.id):
             bindings.end(db, binding, "注销", now)
         for role in roles(db, person.id):
@@ -199,3 +214,36 @@ def erase(db: Session, person: Person, now: datetime) -> None:
         person.name, person.title, person.unit_id, person.body_id = f"用户#{person.id}", "", None, None
         person.consent, person.consent_at, person.erased_at = None, None, now
         db.flush()
+
+
+def _forget_words(db: Session, number: int, values: list[str]) -> None:
+    own = select(Binding.address).where(Binding.person_id == number)
+    places = select(Role.body_id).where(Role.person_id == number)
+    inviters = db.scalars(select(Invitation.made_by).where(Invitation.person_id == number))
+    involved = {number, *(one for one in inviters if one is not None)}
+    involved |= set(db.scalars(select(Role.person_id).where(Role.body_id.in_(places))))
+
+    def forgotten(value: Any) -> Any:  # Any: JSON
+        if isinstance(value, dict):
+            return {key: forgotten(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [forgotten(one) for one in value]
+        for known in values if isinstance(value, str) else ():
+            value = value.replace(known, f"用户#{number}")
+        return value
+
+    for said in db.scalars(select(Exchange).where(Exchange.person_id.in_(involved) | Exchange.address.in_(own))):
+        said.said, said.reply = forgotten(said.said), forgotten(said.reply)
+    asked = select(Question).join(Exchange, Exchange.id == Question.exchange_id).where(Exchange.person_id.in_(involved))
+    for question in db.scalars(asked):
+        question.text = forgotten(question.text)
+    for sent in db.scalars(select(Delivery).where(Delivery.recipient.in_([f"person:{one}" for one in involved]))):
+        sent.reply = forgotten(sent.reply)
+    for talk in db.scalars(
+        select(Conversation).where(
+            (Conversation.channel == "person") & Conversation.address.in_([str(one) for one in involved])
+            | Conversation.address.in_(own)
+        )
+    ):
+        talk.answers, talk.options, talk.before = map(forgotten, (talk.answers, talk.options, talk.before))
+        talk.rest = forgotten(talk.rest)
