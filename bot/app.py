@@ -26,7 +26,7 @@ from bot.dialogue import Assistant, Handlers
 from bot.migrate import upgrade
 from bot.settings import Settings, ensure_key, load_settings
 from bot.turns import TurnThread
-from handlers import ask, binding, demo, menu, profile
+from handlers import ask, binding, demo, inviting, menu, profile
 from knowledge.base import KnowledgeBase, load, pack
 from storage.db import make_engine, make_sessions, transaction
 from storage.editions import edition_number
@@ -74,8 +74,8 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             "base_url": chosen.web.base_url,
         }
     handlers = Handlers(
-        routes=[*menu.ROUTES, *binding.ROUTES, *profile.ROUTES, *ask.ROUTES, *demo.ROUTES],
-        flows={flow.name: flow for flow in (*ask.flows(kb), *binding.FLOWS, *profile.FLOWS)},
+        routes=[*menu.ROUTES, *binding.ROUTES, *inviting.ROUTES, *profile.ROUTES, *ask.ROUTES, *demo.ROUTES],
+        flows={flow.name: flow for flow in (*ask.flows(kb), *binding.FLOWS, *inviting.FLOWS, *profile.FLOWS)},
         ask=ask.ask,
         why=ask.why,
         only_text=menu.only_text,

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from storage import deliveries
+from storage import deliveries, scope
 from storage.models import Binding, Person
 
 
@@ -22,7 +22,8 @@ def speaker(db: Session, channel: str, address: str) -> Person | None:
         .join(Binding, Binding.person_id == Person.id)
         .where(Binding.channel == channel, Binding.address == address, Binding.ended_at.is_(None))
     )
-    return db.scalars(wanted).one_or_none()
+    with scope.serving(db, scope.SYSTEM):  # nobody is served yet
+        return db.scalars(wanted).one_or_none()
 
 
 def recipient(db: Session, channel: str, address: str) -> str:
