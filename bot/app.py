@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from bot.channels import Channel, web
 from bot.console import public
 from bot.delivery import Dispatcher
-from bot.demo import counties, seed
+from bot.demo import counties, populate, seed
 from bot.dialogue import Assistant, Handlers
 from bot.migrate import upgrade
 from bot.settings import Settings, ensure_key, load_settings
@@ -136,6 +136,7 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     kb = published(sessions, clock())
     turns = TurnThread(assistant(kb, chosen, **({"counties": counties()} if sample else {})), sessions)
     if sample:
+        populate(sessions)
         seed(turns, sessions)
     channels: dict[str, Channel] = {"web": web.WebChannel(sessions, clock)}
     dispatcher = Dispatcher(channels=channels, sessions=sessions, clock=clock)
@@ -150,7 +151,7 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     app = FastAPI(title="countydesk", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     templates = public.pages(version("countydesk"))
     app.include_router(web.router(turns, sessions, ensure_key(chosen.key_file), clock))
-    app.include_router(public.router(kb, templates, clock))
+    app.include_router(public.router(kb, templates, clock, chosen.province.name))
     app.add_api_route("/favicon.ico", lambda: Response(status_code=204), methods=["GET"])
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _health(app, sessions)

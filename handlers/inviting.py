@@ -84,6 +84,25 @@ def invite_person(
     return Invited(invitation=made, person=person, place=place, code=code)
 
 
+def reissue(db: Session, body_id: int, now: datetime) -> list[Invited]:
+    """New codes for everybody whose invitation to a body waits, expired ones too; the earlier codes end."""
+    made = []
+    for waiting in invitations.waiting_in(db, body_id):
+        person = db.get_one(Person, waiting.person_id)
+        made.append(
+            invite_person(db, person, role=waiting.role, body_id=body_id, succeeds=waiting.succeeds, now=now)
+        )  # fmt: skip
+    return made
+
+
+def read_role(text: str) -> str:
+    """A role by its key or its Chinese name. Raises Invalid on an unknown one."""
+    found = next((role for role, label in scope.ROLES.items() if text in (role, label)), None)
+    if found is None:
+        raise Invalid(say("inviting.no_such_role", roles=scope.ROLES.values()))
+    return found
+
+
 def _to_forward(turn: Turn, made: Invited) -> Reply:
     base = turn.given.get("base_url", "")
     text = say(
@@ -143,7 +162,7 @@ def _read_role(turn: Turn, text: str) -> str:
     return found
 
 
-def read_name(_turn: Turn, text: str) -> str:
+def person_name(text: str) -> str:
     """A person's name. Raises Invalid on what cannot be one."""
     if not re.fullmatch(r"[一-鿿·•]{2,15}|[A-Za-z][A-Za-z .·'-]{1,40}", text):
         raise Invalid(say("inviting.no_name"))
@@ -188,7 +207,7 @@ _INVITE = Flow(
             ),
             parse=_read_role,
         ),
-        Step(key="name", ask=say("inviting.ask_name"), parse=read_name),
+        Step(key="name", ask=say("inviting.ask_name"), parse=lambda _turn, text: person_name(text)),
         Step(key="unit", ask=say("inviting.ask_unit"), parse=read_line, options=_SKIP),
         Step(key="title", ask=say("inviting.ask_title"), parse=read_line, options=_SKIP),
         Step(key="phone", ask=say("inviting.ask_phone"), parse=read_phone, options=_SKIP),
@@ -202,7 +221,7 @@ def hand_over(turn: Turn) -> Reply:
     """Invite a successor; when the code is used, the role of the one who hands over ends."""
     assert turn.user is not None
     found = re.fullmatch(_HAND_OVER, turn.text)
-    name = read_name(turn, found["name"]) if found and found["name"] else ""
+    name = person_name(found["name"]) if found and found["name"] else ""
     here = [role for role in people.roles(turn.db, turn.user.id) if role.body_id == turn.user.body_id]
     mine = next((role for role in here if role.role in COUNTY_ROLES), None)
     if mine is None:

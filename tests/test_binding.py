@@ -1,14 +1,20 @@
 """People join by invitation, see and change what is kept of them, and never reach beyond their county."""
 
 import re
+import subprocess
+import uuid
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
+import httpx
 import pytest
+from playwright.sync_api import Page
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
-from bot.app import Desk
+from bot.app import Desk, open_database, settings
 from bot.messages import Reply
 from bot.workdays import after, is_known, is_workday
 from handlers import inviting
@@ -382,3 +388,98 @@ def test_invite_is_what_a_script_calls(running: Desk) -> None:
         again = inviting.invite(db, name="张三", role="county_officer", body_id=1, now=JUNE)
         assert again.person.id == made.person.id
         assert made.invitation.revoked_at == JUNE
+
+
+# --- from the command line, the browser's address and the demo -----------------------------------------------------------
+
+Program = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder with one county."""
+    monkeypatch.setenv("COUNTYDESK_PATHS__DATA", str(tmp_path / "data"))
+    with transaction(open_database(settings())) as db, scope.serving(db, scope.SYSTEM):
+        bodies.find_or_add(db, name="秦安县", division_code=QINAN, years=[2016])
+    return tmp_path
+
+
+def test_an_operator_invites_and_a_script_speaks_as_the_person(program: Program, office: Path) -> None:
+    done = program("invite", "--name", "王局", "--role", "县级分管负责人", "--body", "秦安县", "--phone", PHONE)
+    assert done.returncode == 0, done.stderr
+    code, name, place, _until, number = done.stdout.strip().split("\t")
+    assert re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}", code)
+    assert (name, place, number) == ("王局", "秦安县", "第1号")
+    spoken = program("chat", "--as", PHONE, typed=f"绑定 {code}\n1\n我的信息\n")
+    assert "已绑定：王局" in spoken.stdout and "138****5678" in spoken.stdout
+    assert PHONE not in spoken.stderr + spoken.stdout
+    script = "邀请\n县级经办人\n张三\n跳过\n跳过\n跳过\n本县人员\n"
+    assert "待绑定：张三" in program("chat", "--as", "王局", typed=script).stdout
+    assert program("invite", "--revoke", "1").returncode == 0
+    assert "角色：无" in program("chat", "--as", "1", typed="我的信息\n").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("invite",), 2, "--name"),
+        (("invite", "--name", "张三", "--role", "县长", "--body", "秦安县"), 1, "县级经办人"),
+        (("invite", "--name", "张三", "--role", "county_officer", "--body", "通县"), 1, "示范县"),
+        (("invite", "--name", "张三", "--role", "hotline", "--division", "999999"), 1, "区划代码"),
+        (("invite", "--name", "1", "--role", "hotline", "--division", GANSU), 1, "姓名"),
+        (("invite", "--name", "张三", "--role", "hotline", "--division", GANSU, "--phone", "12"), 1, "手机号"),
+        (("invite", "--sheet", "x.html", "--body", "秦安县"), 1, "没有待绑定"),
+        (("invite", "--revoke", "7"), 1, "没有找到"),
+        (("chat", "--as", "无名氏"), 1, "没有找到"),
+    ],
+)
+def test_a_wrong_invitation_says_what_to_write(
+    program: Program, office: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    done = program(*words)
+    assert done.returncode == code
+    assert said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_sheet_has_a_block_for_each_person_with_a_code_that_works(program: Program, office: Path) -> None:
+    for name in ("张三", "李四"):
+        program("invite", "--name", name, "--role", "county_officer", "--body", QINAN)
+    file = office / "sheet.html"
+    assert program("invite", "--sheet", str(file), "--body", "秦安县").returncode == 0
+    page = file.read_text("utf-8")
+    assert page.count("<section>") == page.count("<svg") == 2
+    codes = re.findall(r'class="code">([^<]+)<', page)
+    assert len(set(codes)) == 2
+    program("invite", "--name", "王局", "--role", "county_head", "--body", QINAN)
+    spoken = program("chat", "--as", "王局", typed=f"绑定 {codes[0]}\n")
+    assert "张三，秦安县县级经办人" in spoken.stdout
+
+
+def test_a_scanned_code_opens_the_binding_in_the_browser(demo_site: str, page: Page) -> None:
+    page.goto(f"{demo_site}/?bind=0000-0000")
+    page.get_by_text("这个邀请码不能使用").wait_for()
+    assert page.url == f"{demo_site}/"
+    page.goto(f"{demo_site}/privacy")
+    assert "甘肃省商务厅（样例）" in page.inner_text("main")
+
+
+def test_the_demo_has_people_and_a_visitor_can_be_one(demo_site: str) -> None:
+    with httpx.Client(base_url=demo_site) as visitor:
+
+        def say(text: str) -> str:
+            said = {"message_id": uuid.uuid4().hex, "text": text}
+            return str(visitor.post("/chat", json=said).json()["reply"]["text"])
+
+        assert "秦安县" in say("我是秦安县")
+        assert "88" in say("我们县能二次申报吗")
+        assert "须先绑定" in say("我的信息")
+        assert "秦安县县级分管负责人" in say("我是样例庚")
+        staff = say("本县人员")
+        assert "样例乙" in staff and "样例壬" in staff and "样例丙" not in staff
+        assert "可以用" in say("我是样例亥")
+
+
+def test_outside_the_demo_nobody_can_be_made_a_sample(talk: Talk, running: Desk) -> None:
+    add(running, "样例乙", "county_officer", QINAN)
+    talk("我是样例乙")
+    assert "须先绑定" in talk("我的信息").text
