@@ -20,7 +20,7 @@ TRIES_AN_HOUR = 5
 MISSES_A_DAY = 200  # on one channel; then its codes are not tried until the next day
 CHANNELS = {"wechat": "微信", "wecom": "企业微信", "telegram": "Telegram", "web": "网页", "terminal": "终端"}
 _CODE = r"[0-9A-Za-z０-９Ａ-Ｚａ-ｚ][0-9A-Za-z０-９Ａ-Ｚａ-ｚ\s\-－—–_.]{2,24}"
-_BARE = r"(?=.*[A-Za-zＡ-Ｚａ-ｚ\-－])[0-9A-Za-z０-９Ａ-Ｚａ-ｚ]{4}\s?[\-－]?\s?[0-9A-Za-z０-９Ａ-Ｚａ-ｚ]{4}"
+_BARE = r"(?=.*[0-9０-９\-－])(?=.*[A-Za-zＡ-Ｚａ-ｚ\-－])[0-9A-Za-z０-９Ａ-Ｚａ-ｚ]{4}\s?[\-－]?\s?[0-9A-Za-z０-９Ａ-Ｚａ-ｚ]{4}"
 log = structlog.get_logger()
 
 

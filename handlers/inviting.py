@@ -228,6 +228,11 @@ def hand_over(turn: Turn) -> Reply:
         raise Refused(say("inviting.nothing_to_hand_over"))
     if not name:
         return Reply(text=say("inviting.hand_over_to_whom"), route="hand-over")
+    if not (found and found["sure"]):
+        place, role = bodies.place(turn.db, mine.body_id, None), scope.ROLES[mine.role]
+        sure = Option(label=f"确认移交给 {name}", value=f"确认移交给 {name}")
+        text = say("inviting.sure_to_hand_over", name=name, place=place, role=role)
+        return Reply(text=text, options=(sure, Option(label="取消", value="取消")), route="hand-over")
     made = invite(
         turn.db, name=name, role=mine.role, body_id=mine.body_id, unit=people.unit_name(turn.db, turn.user),
         succeeds=turn.user.id, now=turn.now,
@@ -316,16 +321,22 @@ def revoke(db: Session, invitation: Invitation, now: datetime) -> None:
     )  # fmt: skip
 
 
-_HAND_OVER = r"移交(?:工作)?(?:给)?[\s:：]*(?P<name>[一-鿿·]{2,15})?"
+_HAND_OVER = r"移交(?:工作)?|(?P<sure>确认)?移交给[\s:：]*(?P<name>[一-鿿·]{2,6})"
 _UNDO = r"撤销(?:绑定|邀请)\s*#?(?P<number>\d{1,9})"
 FLOWS = (_INVITE,)
 ROUTES = [
     Route(
         name="invite", pattern=r"(?P<flow>邀请)(?:人员|同事)?", flow=True, member=True, examples=("邀请", "邀请人员")
     ),
-    Route(name="staff", pattern=r"(?:本县|我县)?人员(?:名单|清单)?", run=staff, member=True, examples=("本县人员",)),
+    Route(name="staff", pattern=r"(?:本县|我县)人员(?:名单|清单)?", run=staff, member=True, examples=("本县人员",)),
     Route(name="revoke", pattern=_UNDO, run=undo, member=True, examples=("撤销绑定 12", "撤销邀请12")),
-    Route(name="hand-over", pattern=_HAND_OVER, run=hand_over, member=True, examples=("移交给 李四", "移交")),
+    Route(
+        name="hand-over",
+        pattern=_HAND_OVER,
+        run=hand_over,
+        member=True,
+        examples=("移交给 李四", "移交", "确认移交给 李四"),
+    ),
     Route(
         name="another-channel",
         pattern=r"(?:再)?绑定(?:其他|另一个|新)渠道|换微信",
