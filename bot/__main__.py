@@ -3,16 +3,23 @@
 import json
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 
 from bot import operations
 from bot.settings import ConfigError
 from knowledge.model import KnowledgeError
+
+if TYPE_CHECKING:  # commands load what they need themselves, so that help comes at once
+    from sqlalchemy.orm import Session
+
+    from bot.app import Desk
+    from bot.settings import Settings
 
 app = typer.Typer(
     add_completion=False,
@@ -140,27 +147,156 @@ def _one(question: str, as_json: bool, at: datetime, facts: list[str]) -> None:
 
 
 @app.command()
-def chat(on: Annotated[str | None, typer.Option("--on", help="以哪一天为准，如 2020-06-01")] = None) -> None:
-    """在终端里对话；也可以从管道读入脚本，一行一句。"""
-    from bot.app import desk
-    from bot.channels import plain
-    from bot.messages import Inbound
+def chat(
+    on: Annotated[str | None, typer.Option("--on", help="以哪一天为准，如 2020-06-01")] = None,
+    as_: Annotated[str | None, typer.Option("--as", metavar="NAME", help="以谁的身份：姓名、手机号或编号")] = None,
+) -> None:
+    """在终端里对话；也可以从管道读入脚本，一行一句。写明 --as 时在正式数据库里办理，否则什么也不保存。"""
+    from bot.app import configure_logging, desk
     from bot.texts import say
 
-    typed = sys.stdin.isatty()
-    if typed:
+    if as_ is not None:
+        configure_logging()
+        with _desk_as(as_) as (running, address, clock):
+            _talk(running, address, (lambda: _at(on)) if on else clock)
+        return
+    if sys.stdin.isatty():
         typer.echo(say("ask.greeting"))
     with desk() as running:
-        while True:
-            if typed:
-                typer.echo("> ", nl=False)
-            line = sys.stdin.readline()
-            if not line:
-                return
-            inbound = Inbound(
-                channel="terminal", message_id=uuid.uuid4().hex, address="terminal", text=line.rstrip("\n"), at=_at(on)
-            )
-            typer.echo(plain(running.turns.submit(inbound).result()) + "\n")
+        _talk(running, "terminal", lambda: _at(on))
+
+
+def _talk(running: "Desk", address: str, at: Callable[[], datetime]) -> None:
+    """Answer line by line until the input ends."""
+    from bot.channels import plain
+    from bot.messages import Inbound
+
+    while True:
+        if sys.stdin.isatty():
+            typer.echo("> ", nl=False)
+        line = sys.stdin.readline()
+        if not line:
+            return
+        inbound = Inbound(
+            channel="terminal", message_id=uuid.uuid4().hex, address=address, text=line.rstrip("\n"), at=at()
+        )
+        typer.echo(plain(running.turns.submit(inbound).result()) + "\n")
+
+
+@contextmanager
+def _desk_as(who: str) -> Iterator[tuple["Desk", str, Callable[[], datetime]]]:
+    """The assistant on the real database, with a terminal that speaks for somebody until it is left."""
+    from bot.app import Desk, assistant, clock_of, open_database, published, settings
+    from bot.turns import TurnThread
+    from storage import audit, bindings, people, scope
+    from storage.db import transaction
+
+    chosen = settings()
+    clock, sessions = clock_of(chosen), open_database(chosen)
+    kb = published(sessions, clock())
+    address = f"terminal-{uuid.uuid4().hex[:12]}"
+    with transaction(sessions) as db, scope.serving(db, scope.SYSTEM):
+        found = people.named(db, who)
+        if len(found) != 1:
+            listed = "".join(f"\n{one.id}\t{one.name}\t{people.unit_name(db, one)}" for one in found)
+            _stop(f"有几个人符合，请改用编号：{listed}" if found else f"没有找到“{who}”。", 1)
+        bindings.bind(db, found[0], "terminal", address, clock())
+        audit.record(db, "speak_as", f"person:{found[0].id}", now=clock(), role="operator")
+    with Desk(kb=kb, turns=TurnThread(assistant(kb, chosen), sessions), sessions=sessions) as running:
+        yield running, address, clock
+    with transaction(sessions) as db, scope.serving(db, scope.SYSTEM):
+        binding = bindings.live(db, "terminal", address)
+        if binding is not None:
+            bindings.end(db, binding, "离开终端", clock())
+
+
+# --- people ------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def invite(
+    name: Annotated[str | None, typer.Option(help="姓名")] = None,
+    role: Annotated[str | None, typer.Option(help="角色，如 县级经办人 或 county_officer")] = None,
+    body: Annotated[str | None, typer.Option(help="县（实施主体）的名称或六位代码")] = None,
+    division: Annotated[str | None, typer.Option(help="省、市角色的区划代码，如 620000")] = None,
+    title: Annotated[str, typer.Option(help="职务")] = "",
+    phone: Annotated[str, typer.Option(help="手机号")] = "",
+    unit: Annotated[str, typer.Option(help="单位")] = "",
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="为一个县所有待绑定的人换发邀请码，打印成单")
+    ] = None,
+    revoke: Annotated[int | None, typer.Option(metavar="N", help="撤销第N号邀请，已绑定的一并解除")] = None,
+) -> None:
+    """邀请一个人绑定，输出邀请码；或打印一个县的邀请单；或撤销邀请。"""
+    from bot.messages import Invalid
+    from bot.texts import say
+    from handlers import inviting
+    from storage import invitations
+
+    if revoke is None and sheet is None and not (name and role and (body is None) != (division is None)):
+        _stop("请写明 --name、--role，以及 --body（县）或 --division（省、市）之一。", 2)
+    with _office() as (db, now, chosen):
+        if revoke is not None:
+            found = invitations.numbered(db, revoke)
+            if found is None or found.revoked_at:
+                _stop(say("inviting.not_found"), 1)
+            inviting.revoke(db, found, now)
+            typer.echo(say("inviting.revoked", number=revoke))
+        elif sheet is not None:
+            _print_sheet(db, now, chosen, body or "", sheet)
+        else:
+            try:
+                made = inviting.invite(
+                    db, name=inviting.person_name(name or ""), role=inviting.read_role(role or ""), now=now,
+                    unit=unit, title=title, phone=phone, **_where(db, body, division),
+                )  # fmt: skip
+            except Invalid as trouble:
+                _stop(str(trouble), 1)
+            until = f"{made.invitation.expires_at:%Y-%m-%d}"
+            typer.echo(f"{made.code}\t{made.person.name}\t{made.place}\t{until}\t第{made.invitation.id}号")
+
+
+@contextmanager
+def _office() -> Iterator[tuple["Session", datetime, "Settings"]]:
+    """One transaction on the real database, for the program itself."""
+    from bot.app import clock_of, open_database, settings
+    from storage import scope
+    from storage.db import transaction
+
+    chosen = settings()
+    with transaction(open_database(chosen)) as db, scope.serving(db, scope.SYSTEM):
+        yield db, clock_of(chosen)(), chosen
+
+
+def _where(db: "Session", body: str | None, division: str | None) -> dict[str, Any]:
+    from storage import bodies
+
+    if division is not None:
+        try:
+            return {"division_code": bodies.division(db, division).code}
+        except ValueError:
+            _stop(f"没有区划代码“{division}”，请写六位代码，如 620000。", 1)
+    found = bodies.named(db, body or "")
+    if len(found) != 1:
+        _stop(f"没有找到“{body}”：请先在名册的“示范县”表里写上它的代码、名称和年度，用 people import 导入。"
+              if not found else f"有几个“{body}”，请改用六位代码。", 1)  # fmt: skip
+    return {"body_id": found[0].id}
+
+
+def _print_sheet(db: "Session", now: datetime, chosen: "Settings", body: str, file: Path) -> None:
+    from importlib.metadata import version
+
+    from bot.console import public
+    from handlers import inviting
+
+    if not body:
+        _stop("请用 --body 写明是哪个县。", 2)
+    made = inviting.reissue(db, _where(db, body, None)["body_id"], now)
+    if not made:
+        _stop(f"{body}没有待绑定的人。", 1)
+    templates = public.pages(version("countydesk"))
+    file.write_text(public.invitation_sheet(templates, made[0].place, made, chosen.web.base_url), encoding="utf-8")
+    typer.echo(f"{file}：{made[0].place}{len(made)}人，之前的邀请码作废。")
 
 
 # --- serve -------------------------------------------------------------------------------------------------------

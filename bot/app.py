@@ -23,12 +23,12 @@ from sqlalchemy.orm import Session, sessionmaker
 from bot.channels import Channel, web
 from bot.console import public
 from bot.delivery import Dispatcher
-from bot.demo import counties, seed
+from bot.demo import counties, populate, seed
 from bot.dialogue import Assistant, Handlers
 from bot.migrate import is_current, upgrade
 from bot.settings import KEY_BYTES, ConfigError, Settings, ensure_key, load_settings
 from bot.turns import TurnThread
-from handlers import ask, demo, menu
+from handlers import ask, binding, demo, inviting, menu, profile
 from knowledge.base import KnowledgeBase, load, pack
 from storage.audit import seal
 from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
@@ -89,11 +89,12 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             "base_url": chosen.web.base_url,
         }
     handlers = Handlers(
-        routes=[*menu.ROUTES, *ask.ROUTES, *demo.ROUTES],
-        flows={flow.name: flow for flow in ask.flows(kb)},
+        routes=[*menu.ROUTES, *binding.ROUTES, *inviting.ROUTES, *profile.ROUTES, *ask.ROUTES, *demo.ROUTES],
+        flows={flow.name: flow for flow in (*ask.flows(kb), *binding.FLOWS, *inviting.FLOWS, *profile.FLOWS)},
         ask=ask.ask,
         why=ask.why,
         only_text=menu.only_text,
+        after=profile.seen,
     )
     return Assistant(kb=kb, handlers=handlers, given=given)
 
@@ -189,6 +190,7 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     kb = published(sessions, clock())
     turns = TurnThread(assistant(kb, chosen, **({"counties": counties()} if sample else {})), sessions)
     if sample:
+        populate(sessions)
         seed(turns, sessions)
     channels: dict[str, Channel] = {"web": web.WebChannel(sessions, clock)}
     dispatcher = Dispatcher(channels=channels, sessions=sessions, clock=clock)
@@ -205,7 +207,7 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     app = FastAPI(title="countydesk", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     templates = public.pages(version("countydesk"))
     app.include_router(web.router(turns, sessions, ensure_key(chosen.key_file), clock))
-    app.include_router(public.router(kb, templates, clock))
+    app.include_router(public.router(kb, templates, clock, chosen.province.name))
     app.add_api_route("/favicon.ico", lambda: Response(status_code=204), methods=["GET"])
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _health(app, sessions)

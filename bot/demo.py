@@ -14,8 +14,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from bot.messages import Inbound
 from bot.settings import Clock, Database, Province, Settings
 from bot.turns import TurnThread
+from storage import bindings, bodies, people, scope
 from storage.conversations import recent_exchanges
 from storage.db import transaction
+from storage.models import Fact
 
 NOW = datetime.fromisoformat("2020-04-24T10:00:00+08:00")
 
@@ -44,6 +46,43 @@ def demo_settings(chosen: Settings) -> Settings:
 def counties() -> dict[str, dict[str, str]]:
     """Each sample county's facts as fact key → text."""
     return {county["name"]: county["facts"] for county in sample()["counties"]}
+
+
+def populate(sessions: sessionmaker[Session]) -> int:
+    """Put the sample counties and people into an empty database; how many people."""
+    content = sample()
+    with transaction(sessions) as db, scope.serving(db, scope.SYSTEM):
+        if bodies.visible(db, 1):
+            return 0
+        bodies.division(db, content["province"]["code"])
+        places = {county["name"]: _county(db, county) for county in content["counties"]}
+        for one in content["people"]:
+            _person(db, one, places)
+        return len(content["people"])
+
+
+def _county(db: Session, county: dict[str, Any]) -> int:
+    year = int(county["facts"]["batch_year"])
+    body, _ = bodies.find_or_add(db, name=county["name"], division_code=county["code"], years=[year])
+    for key, value in county["facts"].items():
+        if key != "batch_year":
+            db.add(
+                Fact(body_id=body.id, batch_year=year, key=key, value=value, as_of=NOW.date(), source="样例", at=NOW)
+            )  # fmt: skip
+    return body.id
+
+
+def _person(db: Session, one: dict[str, str], places: dict[str, int]) -> None:
+    body_id = places[one["body"]] if "body" in one else None
+    found = [known for known in people.named(db, one["name"]) if known.name == one["name"]]
+    person = found[0] if found else people.find_or_add(
+        db, name=one["name"], body_id=body_id, unit=one["unit"], title=one.get("title", ""),
+        phone=one.get("phone", ""), now=NOW,
+    )[0]  # fmt: skip
+    people.give_role(db, person, one["role"], body_id=body_id, division_code=one.get("division"), now=NOW)
+    person.consent, person.consent_at, person.verified_at, person.seen_at = "样例", NOW, NOW, NOW
+    if "web" in one:
+        bindings.bind(db, person, "web", one["web"], NOW)
 
 
 def seed(turns: TurnThread, sessions: sessionmaker[Session]) -> int:

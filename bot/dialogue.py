@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from sqlalchemy.orm import Session
 
-from bot.flows import Flow, Step
+from bot.flows import Answered, Flow, Step
 from bot.inputs import option_number, universal
 from bot.messages import Inbound, Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
@@ -24,6 +24,7 @@ from storage.models import Conversation, Exchange
 
 IDLE = timedelta(minutes=30)
 LEANS_FOR = timedelta(minutes=10)
+_HAN = re.compile(r"[一-鿿]")
 log = structlog.get_logger()
 
 
@@ -36,6 +37,7 @@ class Route:
     examples: tuple[str, ...]
     run: Callable[[Turn], Reply] | None = None
     flow: bool = False  # the match names a form in its group `flow`
+    member: bool = False  # only for people who are bound; others learn how to bind
 
     def match(self, text: str) -> re.Match[str] | None:
         return re.fullmatch(self.pattern, text)
@@ -50,6 +52,7 @@ class Handlers:
     ask: Callable[[Turn], Reply]
     why: Callable[[Turn], Reply]
     only_text: Callable[[Turn], Reply]
+    after: Callable[[Turn, Reply], Reply] = lambda turn, reply: reply  # a last look at what is said to a person
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +87,7 @@ class Assistant:
             now=inbound.at,
             given={**self.given, **(given or {})},
         )
-        reply = _with_owed(turn, self._reply(turn))
+        reply = _with_owed(turn, self.handlers.after(turn, self._reply(turn)))
         conversation.touched_at = inbound.at
         exchange = Exchange(
             channel=inbound.channel,
@@ -147,6 +150,8 @@ class Assistant:
     def _route(self, turn: Turn) -> Reply | None:
         for route in self.handlers.routes:
             if match := route.match(universal(turn.text) or turn.text):
+                if route.member and turn.user is None:
+                    return Reply(text=say("dialogue.members_only"), route="members-only")
                 if route.flow:
                     return self._begin(turn, match["flow"])
                 assert route.run is not None
@@ -159,8 +164,8 @@ class Assistant:
         flow = self.handlers.flows.get(name)
         if flow is None:
             raise Invalid(say("dialogue.no_such_form"))
-        turn.conversation.flow = flow.name
-        turn.conversation.answers = [[key, value] for key, value in flow.start(turn).items()]
+        answers = [[key, value] for key, value in flow.start(turn).items()]
+        turn.conversation.flow, turn.conversation.answers = flow.name, answers
         return self._advance(turn, flow)
 
     def _in_flow(self, turn: Turn, flow: Flow, word: str | None) -> Reply:
@@ -177,14 +182,16 @@ class Assistant:
             try:
                 value = step.parse(turn, turn.text)
             except Invalid:
-                if len(turn.text) < 4:
-                    raise
+                if len(turn.text) < 4 or not _HAN.search(turn.text):
+                    raise  # no question has so little
                 aside = self._route(turn) or self._ask(turn)
             else:
-                turn.conversation.answers = [*turn.conversation.answers, [step.key, value]]
+                key, value = (value.key, value.value) if isinstance(value, Answered) else (step.key, value)
+                kept = [pair for pair in turn.conversation.answers if pair[0] != key]
+                turn.conversation.answers = [*kept, [key, value]]
                 return self._advance(turn, flow)
         return (
-            self._resume(flow, step, aside)
+            self._resume(turn, flow, step, aside)
             if aside and turn.conversation.flow == flow.name
             else aside or self._advance(turn, flow)
         )
@@ -195,13 +202,14 @@ class Assistant:
         if step is None:
             turn.conversation.flow, turn.conversation.answers = None, []
             return flow.done(turn, answers)
-        text = say("dialogue.step", title=flow.title, number=len(answers) + 1, ask=step.ask)
-        return Reply(text=text, options=step.options, kind="flow", route=f"flow:{flow.name}")
+        text = say("dialogue.step", title=flow.title, number=len(answers) + 1, ask=step.asked(turn, answers))
+        return Reply(text=text, options=step.offered(turn, answers), kind="flow", route=f"flow:{flow.name}")
 
-    def _resume(self, flow: Flow, step: Step, aside: Reply) -> Reply:
+    def _resume(self, turn: Turn, flow: Flow, step: Step, aside: Reply) -> Reply:
         """Answer what was asked in between, then ask the open step again."""
-        text = f"{aside.text}\n{say('dialogue.resume', title=flow.title, ask=step.ask)}"
-        return replace(aside, text=text, options=step.options)
+        answers = dict(turn.conversation.answers)
+        text = f"{aside.text}\n{say('dialogue.resume', title=flow.title, ask=step.asked(turn, answers))}"
+        return replace(aside, text=text, options=step.offered(turn, answers))
 
 
 def _with_owed(turn: Turn, reply: Reply) -> Reply:

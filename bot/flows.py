@@ -13,14 +13,31 @@ Answers = Mapping[str, Any]  # Any: JSON values, each of its step's kind
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
-    """One question. `parse` turns what was typed into a JSON value or raises Invalid; `when` says if it applies."""
+class Answered:
+    """The answer to another step than the open one: a correction, or what a search came down to."""
 
     key: str
-    ask: str
-    parse: Callable[[Turn, str], Any]  # Any: the JSON value of the answer
-    options: tuple[Option, ...] = ()
+    value: Any  # Any: the JSON value of the answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One question. `parse` turns what was typed into a JSON value or raises Invalid; `when` says if it applies.
+
+    Where the words or the choices depend on the earlier answers, `ask` and `options` are functions of them.
+    """
+
+    key: str
+    ask: str | Callable[[Turn, Answers], str]
+    parse: Callable[[Turn, str], Any]  # Any: the JSON value of the answer, or Answered
+    options: tuple[Option, ...] | Callable[[Turn, Answers], tuple[Option, ...]] = ()
     when: Callable[[Answers], bool] = lambda answers: True
+
+    def asked(self, turn: Turn, answers: Answers) -> str:
+        return self.ask(turn, answers) if callable(self.ask) else self.ask
+
+    def offered(self, turn: Turn, answers: Answers) -> tuple[Option, ...]:
+        return self.options(turn, answers) if callable(self.options) else self.options
 
 
 @dataclass(frozen=True, kw_only=True)

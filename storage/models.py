@@ -180,6 +180,8 @@ class Invitation(MaybeOfBody, Base):
     person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
     role: Mapped[str] = mapped_column(String(24))
     made_by: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    succeeds: Mapped[int | None] = mapped_column(ForeignKey("person.id"))  # whose role ends when the code is used
+    binding_id: Mapped[int | None] = mapped_column(ForeignKey("binding.id"))  # what it made, to be revoked with it
     at: Mapped[datetime]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]

@@ -9,7 +9,7 @@ from bot.app import Desk
 from bot.dialogue import Handlers
 from bot.inputs import option_number, universal
 from bot.messages import Inbound, Reply
-from handlers import ask, demo, menu
+from handlers import ask, binding, demo, inviting, menu, profile
 from knowledge.answer import answer
 from storage import conversations
 from storage.db import transaction
@@ -174,7 +174,7 @@ def test_a_picture_is_answered_with_what_works(talk: Talk) -> None:
 
 
 def test_every_route_example_reaches_its_own_route_alone() -> None:
-    routes = [*menu.ROUTES, *ask.ROUTES, *demo.ROUTES]
+    routes = [*menu.ROUTES, *binding.ROUTES, *inviting.ROUTES, *profile.ROUTES, *ask.ROUTES, *demo.ROUTES]
     for route in routes:
         assert route.examples
         for example in route.examples:
@@ -182,7 +182,10 @@ def test_every_route_example_reaches_its_own_route_alone() -> None:
 
 
 def test_route_and_flow_names_are_unique(running: Desk) -> None:
-    names = [route.name for route in (*menu.ROUTES, *ask.ROUTES, *demo.ROUTES)]
+    names = [
+        route.name
+        for route in (*menu.ROUTES, *binding.ROUTES, *inviting.ROUTES, *profile.ROUTES, *ask.ROUTES, *demo.ROUTES)
+    ]
     assert len(names) == len(set(names))
     assert {flow.name for flow in ask.flows(running.kb)} == set(running.kb.rules)
 

@@ -1,12 +1,13 @@
 """The pages open to everybody: the chat, 查答案 with its search, and the notices."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import segno
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -15,8 +16,11 @@ from bot.channels.web import shown
 from bot.messages import Option, Reply
 from bot.texts import label_text, say
 from handlers.ask import LOCAL, aloud, as_json, cited, copies, headline
+from handlers.binding import PRIVACY
+from handlers.inviting import Invited, bind_url
 from knowledge.base import KnowledgeBase
 from knowledge.lookup import Found, look_up
+from storage.scope import ROLES
 
 PAGES = Path(__file__).parent / "pages"
 _FIRST = ("专项资金能不能给站长发工资", "验收要满足什么条件", "二次申报要什么条件", "问题整改什么时候完成", "菜单")
@@ -60,7 +64,22 @@ def result(kb: KnowledgeBase, found: Found) -> dict[str, Any]:
     }
 
 
-def router(kb: KnowledgeBase, templates: Environment, clock: Callable[[], datetime]) -> APIRouter:
+def invitation_sheet(templates: Environment, place: str, invited: Sequence[Invited], base_url: str) -> str:
+    """A page to print, one block per invited person: name, role, code, and the code as a picture to scan."""
+    cards = [
+        {
+            "name": one.person.name,
+            "role": ROLES[one.invitation.role],
+            "code": one.code,
+            "until": one.invitation.expires_at.astimezone(LOCAL),
+            "picture": segno.make(bind_url(base_url, one.code) or f"绑定 {one.code}").svg_inline(scale=3),
+        }
+        for one in invited
+    ]
+    return templates.get_template("sheet.html").render(place=place, cards=cards, url=base_url)
+
+
+def router(kb: KnowledgeBase, templates: Environment, clock: Callable[[], datetime], province: str = "") -> APIRouter:
     """The public pages' routes."""
     routes = APIRouter()
 
@@ -82,6 +101,10 @@ def router(kb: KnowledgeBase, templates: Environment, clock: Callable[[], dateti
         found = look_up(kb, q[:200], on=clock().astimezone(LOCAL).date(), limit=max(1, min(limit, 20)))
         results = [result(kb, one) for one in found]
         return {"results": results, "ms": round((time.perf_counter() - started) * 1000, 1)}
+
+    @routes.get("/privacy")
+    def privacy() -> HTMLResponse:
+        return page("privacy.html", province=province, edition=PRIVACY)
 
     @routes.get("/notices")
     def notices() -> HTMLResponse:

@@ -299,7 +299,13 @@
   const restored = restore();
   restored.then(() => setInterval(look, LOOK_MS));
   document.addEventListener("visibilitychange", look);
-  input.value = new URLSearchParams(location.search).get("q") || input.value;
+  const asked = new URLSearchParams(location.search);
+  input.value = asked.get("q") || input.value;
   grow();
+  // A scanned invitation: say its code, and take it out of the address so that a reload does not try it again.
+  if (asked.get("bind")) {
+    history.replaceState(null, "", location.pathname);
+    say(`绑定 ${asked.get("bind")}`);
+  }
   if (desktop) input.focus();
 })();

@@ -1,0 +1,249 @@
+"""People: who they are, their roles, and the personal values kept of them."""
+
+import re
+import unicodedata
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from storage import audit, bindings, invitations, scope, secrets
+from storage.models import Binding, Conversation, Delivery, Exchange, Invitation, Person, Question, Role, Unit
+
+_PHONE = re.compile(r"1[3-9]\d{9}|0\d{9,11}")
+
+
+def find_or_add(
+    db: Session,
+    *,
+    name: str,
+    now: datetime,
+    body_id: int | None = None,
+    unit: str = "",
+    title: str = "",
+    phone: str = "",
+) -> tuple[Person, bool]:
+    """The person of this phone and name, else of this name in the body (or unit), and whether it is new.
+
+    Two people of one name are told apart by their phones. Title, unit and phone fill in what was empty. Somebody who
+    also holds a role that the viewer may not give is never taken: who gets their code would get that role as well.
+    Raises ValueError when the phone is none, or belongs to somebody of another name.
+    """
+    phone = read_phone(phone)
+    viewer = scope.viewer_of(db)
+    with scope.serving(db, scope.SYSTEM):
+        known = _known(db, name, phone, body_id, unit)
+        person = next((one for one in known if _within_reach(db, viewer, one)), None)
+        new = person is None
+        if person is None:
+            person = Person(name=name, body_id=body_id, at=now)
+            db.add(person)
+        if unit and person.unit_id is None:
+            person.unit_id = unit_of(db, unit, body_id).id
+        person.title = person.title or title
+        if phone and person.phone is None:
+            set_phone(db, person, phone)
+        db.flush()
+    return person, new
+
+
+def _known(db: Session, name: str, phone: str, body_id: int | None, unit: str) -> list[Person]:
+    alive = select(Person).where(Person.erased_at.is_(None)).order_by(Person.id)
+    if phone:
+        found = list(db.scalars(alive.where(Person.phone_digest == secrets.digest(db, phone))))
+        if found and all(one.name != name for one in found):
+            raise ValueError(phone)
+        if found:
+            return [one for one in found if one.name == name]
+    same = [one for one in db.scalars(alive.where(Person.name == name)) if not (phone and one.phone)]
+    if body_id is None:
+        return [one for one in same if one.body_id is None and unit_name(db, one) == unit]
+    here = set(db.scalars(select(Role.person_id).where(Role.body_id == body_id, Role.ended_at.is_(None))))
+    here |= {one.person_id for one in invitations.waiting_in(db, body_id)}
+    return [one for one in same if one.id in here or one.body_id == body_id]
+
+
+def _within_reach(db: Session, viewer: scope.Viewer, person: Person) -> bool:
+    return viewer.system or all(
+        role.body_id is not None and scope.reaches(db, viewer, "invite", role.body_id) for role in roles(db, person.id)
+    )
+
+
+def named(db: Session, who: str) -> list[Person]:
+    """The people that a number, a phone or a name may mean, of those the viewer sees."""
+    alive = select(Person).where(Person.erased_at.is_(None))
+    if who.isascii() and who.isdigit() and len(who) < 10:
+        return list(db.scalars(alive.where(Person.id == int(who))))
+    try:
+        digest = secrets.digest(db, read_phone(who))
+    except ValueError:
+        return list(db.scalars(alive.where(Person.name == who).order_by(Person.id)))
+    return list(db.scalars(alive.where(Person.phone_digest == digest)))
+
+
+def unit_of(db: Session, name: str, body_id: int | None) -> Unit:
+    """The unit of this name in a body, or of the province; added when missing."""
+    wanted = select(Unit).where(Unit.name == name, Unit.body_id == body_id)
+    with scope.serving(db, scope.SYSTEM):
+        found = db.scalars(wanted).first()
+        if found is None:
+            found = Unit(name=name, body_id=body_id)
+            db.add(found)
+            db.flush()
+    return found
+
+
+def unit_name(db: Session, person: Person) -> str:
+    """What the place is called where somebody works; empty when it is not known."""
+    with scope.serving(db, scope.SYSTEM):
+        return db.scalars(select(Unit.name).where(Unit.id == person.unit_id)).one_or_none() or ""
+
+
+# --- roles ---------------------------------------------------------------------------------------------------------------
+
+
+def roles(db: Session, person_id: int) -> list[Role]:
+    """A person's roles that have not ended, the oldest first."""
+    wanted = select(Role).where(Role.person_id == person_id, Role.ended_at.is_(None))
+    with scope.serving(db, scope.SYSTEM):
+        return list(db.scalars(wanted.order_by(Role.id)))
+
+
+def give_role(
+    db: Session,
+    person: Person,
+    role: str,
+    *,
+    now: datetime,
+    body_id: int | None = None,
+    division_code: str | None = None,
+) -> Role:
+    """Give a person a role of a body or a division; the one held already when there is one."""
+    assert (body_id is None) != (division_code is None) and role in scope.ROLES
+    for held in roles(db, person.id):
+        if (held.role, held.body_id, held.division_code) == (role, body_id, division_code):
+            return held
+    made = Role(person_id=person.id, role=role, body_id=body_id, division_code=division_code, at=now)
+    db.add(made)
+    if body_id is not None and person.body_id is None:
+        person.body_id = body_id
+    db.flush()
+    return made
+
+
+def end_role(db: Session, role: Role, now: datetime) -> None:
+    """End a role; its row stays. Who spoke for its body speaks for another of theirs, or for none."""
+    role.ended_at = now
+    db.flush()
+    with scope.serving(db, scope.SYSTEM):
+        person = db.get_one(Person, role.person_id)
+        left = [held.body_id for held in roles(db, person.id) if held.body_id is not None]
+        if person.body_id == role.body_id and role.body_id not in left:
+            person.body_id = left[0] if left else None
+
+
+def holding(db: Session, role: str, body_id: int) -> list[Person]:
+    """The people who hold a role of a body now."""
+    wanted = (
+        select(Person)
+        .join(Role, Role.person_id == Person.id)
+        .where(Role.role == role, Role.body_id == body_id, Role.ended_at.is_(None))
+    )
+    with scope.serving(db, scope.SYSTEM):
+        return list(db.scalars(wanted.order_by(Person.id)))
+
+
+# --- personal values -------------------------------------------------------------------------------------------------------
+
+
+def masked_name(name: str) -> str:
+    """李*, 李*明: as a name stands in the audit."""
+    return name[:1] + "*" * max(len(name) - 2, 1) + (name[-1] if len(name) > 2 else "")
+
+
+def read_phone(typed: str) -> str:
+    """A phone's digits; empty for none. Raises ValueError on what is no mobile or fixed number of mainland China."""
+    digits = re.sub(r"[\s\-－—()（）]", "", unicodedata.normalize("NFKC", typed)).removeprefix("+86")
+    if digits and not _PHONE.fullmatch(digits):
+        raise ValueError(typed)
+    return digits
+
+
+def set_phone(db: Session, person: Person, phone: str) -> None:
+    """Keep a read phone encrypted, or forget it when empty."""
+    person.phone = secrets.encrypt(db, phone) if phone else None
+    person.phone_digest = secrets.digest(db, phone) if phone else None
+    db.flush()
+
+
+def masked_phone(db: Session, person: Person) -> str:
+    """138****5678; empty when no phone is kept."""
+    return secrets.masked(secrets.decrypt(db, person.phone)) if person.phone else ""
+
+
+def see_phone(db: Session, person: Person, reason: str, now: datetime) -> str:
+    """A person's full phone, which leaves a line in the audit. Raises OutOfScope, or ValueError without a reason."""
+    viewer = scope.viewer_of(db)
+    if not viewer.may("see_phone") or db.scalars(select(Person.id).where(Person.id == person.id)).first() is None:
+        raise scope.OutOfScope("phone")
+    if not reason.strip():
+        raise ValueError("a reason")
+    audit.record(
+        db, "see_phone", f"person:{person.id}", now=now, role=viewer.role_for("see_phone"), body_id=person.body_id,
+        reason=reason.strip(),
+    )  # fmt: skip
+    return secrets.decrypt(db, person.phone) if person.phone else ""
+
+
+def erase(db: Session, person: Person, now: datetime) -> None:
+    """Forget a person's values, end their bindings, roles and invitations; only the number stays.
+
+    Their name and phone also go from what they and their colleagues said and were told.
+    """
+    with scope.serving(db, scope.SYSTEM):
+        values = [person.name, secrets.decrypt(db, person.phone) if person.phone else ""]
+        _forget_words(db, person.id, [one for one in values if one])
+        for binding in bindings.addresses(db, person.id):
+            bindings.end(db, binding, "注销", now)
+        for role in roles(db, person.id):
+            role.ended_at = now
+        for invitation in invitations.waiting(db, person.id):
+            invitation.revoked_at = now
+        set_phone(db, person, "")
+        person.name, person.title, person.unit_id, person.body_id = f"用户#{person.id}", "", None, None
+        person.consent, person.consent_at, person.erased_at = None, None, now
+        db.flush()
+
+
+def _forget_words(db: Session, number: int, values: list[str]) -> None:
+    own = select(Binding.address).where(Binding.person_id == number)
+    places = select(Role.body_id).where(Role.person_id == number)
+    inviters = db.scalars(select(Invitation.made_by).where(Invitation.person_id == number))
+    involved = {number, *(one for one in inviters if one is not None)}
+    involved |= set(db.scalars(select(Role.person_id).where(Role.body_id.in_(places))))
+
+    def forgotten(value: Any) -> Any:  # Any: JSON
+        if isinstance(value, dict):
+            return {key: forgotten(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [forgotten(one) for one in value]
+        for known in values if isinstance(value, str) else ():
+            value = value.replace(known, f"用户#{number}")
+        return value
+
+    for said in db.scalars(select(Exchange).where(Exchange.person_id.in_(involved) | Exchange.address.in_(own))):
+        said.said, said.reply = forgotten(said.said), forgotten(said.reply)
+    asked = select(Question).join(Exchange, Exchange.id == Question.exchange_id).where(Exchange.person_id.in_(involved))
+    for question in db.scalars(asked):
+        question.text = forgotten(question.text)
+    for sent in db.scalars(select(Delivery).where(Delivery.recipient.in_([f"person:{one}" for one in involved]))):
+        sent.reply = forgotten(sent.reply)
+    for talk in db.scalars(
+        select(Conversation).where(
+            (Conversation.channel == "person") & Conversation.address.in_([str(one) for one in involved])
+            | Conversation.address.in_(own)
+        )
+    ):
+        talk.answers, talk.options, talk.before = map(forgotten, (talk.answers, talk.options, talk.before))
+        talk.rest = forgotten(talk.rest)
