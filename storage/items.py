@@ -70,11 +70,12 @@ class NotFound(Exception):
 
 
 class Overtaken(Exception):
-    """The item has changed, or its state does not allow the event; `item` is what it is now."""
+    """The item has changed, or its state does not allow the event. Says what it is now and who made it so."""
 
-    def __init__(self, item: Item) -> None:
+    def __init__(self, item: Item, last: ItemEvent) -> None:
         super().__init__(item.state)
-        self.item = item
+        self.state, self.version, self.waiting = item.state, item.version, item.waiting
+        self.event, self.person_id, self.at = last.event, last.person_id, last.at
 
 
 class Incomplete(Exception):
@@ -287,7 +288,7 @@ def apply(
     rule = TRANSITIONS[event]
     role = _role(db, item, rule.roles)
     if item.version != version or item.state not in rule.before or (rule.waiting and item.waiting != rule.waiting):
-        raise Overtaken(item)
+        raise _overtaken(db, item)
     if missing := [field for field in rule.needs if not said.get(field)]:
         raise Incomplete(missing)
     if not pilot or event in _SIGNATURES:
@@ -307,10 +308,14 @@ def apply(
         .execution_options(synchronize_session=False)
     )
     if db.scalars(changed).first() is None:
-        raise Overtaken(find(db, item_id))
+        raise _overtaken(db, find(db, item_id))
     item = find(db, item_id)
     _note(db, item, event, before, role, said, now)
     return item
+
+
+def _overtaken(db: Session, item: Item) -> Overtaken:
+    return Overtaken(item, trail(db, item.id)[-1])
 
 
 def _role(db: Session, item: Item, roles: Sequence[str]) -> str:
