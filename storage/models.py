@@ -277,6 +277,111 @@ class Ruling(Base):
     at: Mapped[datetime]
 
 
+# --- rectification -----------------------------------------------------------------------------------------------
+
+
+class Item(OfBody, Base):
+    """A rectification item: one problem of one body and batch year. Its state changes only by `storage.items.apply`."""
+
+    __tablename__ = "item"
+    __table_args__ = (
+        UniqueConstraint("body_id", "batch_year", "number"),
+        Index("ix_item_state", "body_id", "state", "due_on"),
+        Index("ix_item_queue", "state", "submitted_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    batch_year: Mapped[int]
+    number: Mapped[str] = mapped_column(String(32))  # 编号, as in the list
+    source: Mapped[str] = mapped_column(String(16))  # storage.items.SOURCES
+    found_on: Mapped[date | None]
+    category: Mapped[str] = mapped_column(String(24))  # storage.items.CATEGORIES
+    problem: Mapped[str] = mapped_column(Text)
+    basis: Mapped[str] = mapped_column(String(64), default="")  # the clause it offends
+    standard: Mapped[str] = mapped_column(Text, default="")  # when it counts as rectified
+    kind: Mapped[str] = mapped_column(String(8))  # 立行立改, 分阶段, 持续
+    measure: Mapped[str] = mapped_column(Text, default="")
+    amount: Mapped[Decimal | None] = mapped_column(Numeric(14, 4))  # 涉及资金, 万元
+    first_due_on: Mapped[date | None]  # as issued; never overwritten
+    due_on: Mapped[date | None]  # with extensions
+    state: Mapped[str] = mapped_column(String(16))  # storage.items.STATES
+    waiting: Mapped[str] = mapped_column(String(16), default="")  # whose second signature is asked for: head, approver
+    version: Mapped[int] = mapped_column(default=1)  # counts events; a change names the version it saw
+    progress: Mapped[int] = mapped_column(default=0)  # per cent, as the county reports it
+    holder_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"), index=True)  # who has claimed it
+    round: Mapped[int] = mapped_column(default=1)  # grows when a follow-up check fails
+    returns: Mapped[int] = mapped_column(default=0)
+    extensions: Mapped[int] = mapped_column(default=0)
+    asked_due_on: Mapped[date | None]  # the extension that is asked for
+    recurs_of: Mapped[int | None] = mapped_column(ForeignKey("item.id"))
+    duplicate_of: Mapped[int | None] = mapped_column(ForeignKey("item.id"))
+    issued_at: Mapped[datetime | None]
+    submitted_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+    changed_at: Mapped[datetime]
+    at: Mapped[datetime]
+
+
+class ItemUnit(OfBody, Base):
+    """A unit responsible for an item. One leads; the others assist."""
+
+    __tablename__ = "item_unit"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), index=True)
+    unit_id: Mapped[int] = mapped_column(ForeignKey("unit.id"), index=True)
+    leads: Mapped[bool] = mapped_column(default=True)
+    person: Mapped[str] = mapped_column(String(64), default="")  # the responsible person's name, as in the list
+
+
+class Milestone(OfBody, Base):
+    """A step of an item that is rectified in stages, with a date of its own."""
+
+    __tablename__ = "milestone"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), index=True)
+    text: Mapped[str] = mapped_column(Text)
+    due_on: Mapped[date]
+    done_on: Mapped[date | None]
+
+
+class Evidence(OfBody, Base):
+    """A file that proves a line of an item's checklist; withdrawn rather than deleted."""
+
+    __tablename__ = "evidence"
+    __table_args__ = (UniqueConstraint("item_id", "file_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), index=True)
+    file_id: Mapped[int] = mapped_column(ForeignKey("file.id"), index=True)
+    line: Mapped[str] = mapped_column(String(32), default="")  # the checklist line it proves
+    round: Mapped[int]
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
+
+
+class ItemEvent(OfBody, Base):
+    """What happened to an item, in order. The item's row can be rebuilt from its events."""
+
+    __tablename__ = "item_event"
+    __table_args__ = (UniqueConstraint("item_id", "version"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), index=True)
+    version: Mapped[int]  # the item's version after it
+    event: Mapped[str] = mapped_column(String(24))  # storage.items.TRANSITIONS
+    before: Mapped[str] = mapped_column(String(16))
+    after: Mapped[str] = mapped_column(String(16))
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    role: Mapped[str] = mapped_column(String(24))
+    channel: Mapped[str] = mapped_column(String(16))
+    said: Mapped[dict[str, Any]]  # the fields given with it
+    evidence: Mapped[list[Any]] = mapped_column(default=list)  # sha256 of the files that stood then
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
 # --- what is sent, stored and recorded -------------------------------------------------------------------------------
 
 
