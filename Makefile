@@ -47,6 +47,7 @@ system:
 
 bench: .venv/.dev
 	$(BIN)/python benchmarks/run.py
+	KILLS=100 $(BIN)/pytest --timeout 1800 tests/faults/test_kill.py
 
 vectors: .venv/.dev
 	$(BIN)/countydesk knowledge vectors

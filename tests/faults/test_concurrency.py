@@ -1,14 +1,18 @@
 """Many at once, on both databases: nothing lost, nothing locked, compared by the replies."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Event
 
+from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot.app import Desk, assistant
-from bot.messages import Inbound, Reply
+from bot.messages import Inbound, Reply, Turn
 from bot.turns import TurnThread
 from knowledge.base import KnowledgeBase
-from storage.db import make_engine, make_sessions
+from storage.db import make_engine, make_sessions, transaction
 from tests.databases import Server
 from tests.faults import counter
 from tests.faults.support import driver
@@ -59,18 +63,50 @@ def test_one_person_on_eight_channels_loses_no_update(sessions: sessionmaker[Ses
     assert counter.written(sessions) == dict.fromkeys(("exchange", "fact", "audit", "delivery", "number"), total)
 
 
-def test_two_processes_at_once_lose_no_update_on_postgresql(postgres: Server) -> None:
+def test_two_processes_at_once_lose_no_update(url: str, sessions: sessionmaker[Session]) -> None:
+    counter.add_person(sessions, addresses=THREADS)
+    with driver(url) as first, driver(url) as second:
+        first.tell(addresses=[0, 1, 2, 3], turns=TURNS)
+        second.tell(addresses=[4, 5, 6, 7], turns=TURNS)
+        replies = [*map(int, first.answer()), *map(int, second.answer())]
+    total = THREADS * TURNS
+    assert sorted(replies) == list(range(1, total + 1))
+    assert counter.written(sessions) == dict.fromkeys(("exchange", "fact", "audit", "delivery", "number"), total)
+
+
+def test_a_message_retried_at_another_process_gets_the_one_reply(postgres: Server, kb: KnowledgeBase) -> None:
+    """The second delivery of a message arrives while the first is being answered."""
     with postgres.database(like="migrated") as url:
         engine = make_engine(url)
         sessions = make_sessions(engine)
-        counter.add_person(sessions, addresses=THREADS)
-        with driver(url) as first, driver(url) as second:
-            first.tell(addresses=[0, 1, 2, 3], turns=TURNS)
-            second.tell(addresses=[4, 5, 6, 7], turns=TURNS)
-            replies = [*map(int, first.answer()), *map(int, second.answer())]
-        total = THREADS * TURNS
-        assert sorted(replies) == list(range(1, total + 1))
-        assert counter.written(sessions) == dict.fromkeys(("exchange", "fact", "audit", "delivery", "number"), total)
+        counter.add_person(sessions, addresses=1)
+        reached, go_on = Event(), Event()
+
+        def slow(turn: Turn) -> Reply:
+            reached.set()
+            assert go_on.wait(20)
+            return counter.count(turn)
+
+        def alike(run: Callable[[Turn], Reply]) -> TurnThread:
+            made = counter.assistant(kb)
+            [route] = made.handlers.routes
+            return TurnThread(
+                replace(made, handlers=replace(made.handlers, routes=[replace(route, run=run)])), sessions
+            )
+
+        first, second = alike(slow), alike(counter.count)
+        waiting = [first.submit(counter.said(0, "m"))]
+        assert reached.wait(20)
+        waiting.append(second.submit(counter.said(0, "m")))
+        with transaction(sessions) as db:
+            blocked = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            while not db.scalar(blocked) and not waiting[1].done():  # until the server says that the second one waits
+                pass
+        go_on.set()
+        assert [future.result(timeout=20).text for future in waiting] == ["1", "1"]
+        assert counter.written(sessions)["exchange"] == 1
+        first.stop()
+        second.stop()
         engine.dispose()
 
 
