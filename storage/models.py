@@ -299,7 +299,7 @@ class Item(OfBody, Base):
     problem: Mapped[str] = mapped_column(Text)
     basis: Mapped[str] = mapped_column(String(64), default="")  # the clause it offends
     standard: Mapped[str] = mapped_column(Text, default="")  # when it counts as rectified
-    kind: Mapped[str] = mapped_column(String(8))  # 立行立改, 分阶段, 持续
+    kind: Mapped[str] = mapped_column(String(16))  # 立行立改, 分阶段, 持续
     measure: Mapped[str] = mapped_column(Text, default="")
     amount: Mapped[Decimal | None] = mapped_column(Numeric(14, 4))  # 涉及资金, 万元
     first_due_on: Mapped[date | None]  # as issued; never overwritten
@@ -350,7 +350,7 @@ class Evidence(OfBody, Base):
     """A file that proves a line of an item's checklist; withdrawn rather than deleted."""
 
     __tablename__ = "evidence"
-    __table_args__ = (UniqueConstraint("item_id", "file_id"),)
+    __table_args__ = (UniqueConstraint("item_id", "file_id", "round"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), index=True)

@@ -141,14 +141,6 @@ def made(sessions: sessionmaker[Session]) -> Desk:
 
 
 @pytest.fixture
-def sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sessionmaker[Session]]:
-    engine = make_engine(f"sqlite:///{tmp_path_factory.mktemp('items') / 'items.db'}")
-    Base.metadata.create_all(engine)
-    yield make_sessions(engine, b"k" * 32)
-    engine.dispose()
-
-
-@pytest.fixture
 def desk(sessions: sessionmaker[Session]) -> Desk:
     return made(sessions)
 

@@ -61,6 +61,9 @@ def test_every_table_is_scoped_or_says_why_not() -> None:
 # --- the two provinces -------------------------------------------------------------------------------------------------
 
 
+Owner = dict[tuple[str, int], str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Country:
     """What was stored: the body and the person of each place, and whose each row is. `""` is the program's own."""
@@ -82,10 +85,22 @@ def canaries(found: object) -> set[str]:
 _number = itertools.count()
 
 
-def row(mapped: Any, place: str, bodies: dict[str, int], people: dict[str, int]) -> Any:
-    """A row of a place: every text carries its canary, everything else is some valid value."""
+def row(mapped: Any, place: str, bodies: dict[str, int], people: dict[str, int], owner: Owner | None = None) -> Any:
+    """A row of a place: every text carries its canary, everything else is some valid value.
+
+    `owner` holds the rows there are; a row that must point to another one points to one of the same place.
+    """
+    known = {(table, of): number for (table, number), of in (owner or {}).items()}
     values: dict[str, Any] = {}
-    samples: dict[Any, Any] = {int: 2016, datetime: NOW, date: NOW.date(), Decimal: Decimal(1), float: 1.0, bytes: b"x"}
+    samples: dict[Any, Any] = {
+        bool: True,
+        int: 2016,
+        datetime: NOW,
+        date: NOW.date(),
+        Decimal: Decimal(1),
+        float: 1.0,
+        bytes: b"x",
+    }
     for column in inspect(mapped).columns:
         named = {UTCDateTime: datetime, JSON: dict}  # types that do not say what they hold
         kind = named.get(type(column.type)) or column.type.python_type
@@ -95,6 +110,9 @@ def row(mapped: Any, place: str, bodies: dict[str, int], people: dict[str, int])
             values[column.key] = place if place in PROVINCES else None
         elif column.key == "person_id":
             values[column.key] = people.get(place)
+        elif column.foreign_keys and not column.nullable and not column.primary_key:
+            [key] = column.foreign_keys
+            values[column.key] = known[key.column.table.name, place]
         elif column.primary_key or column.foreign_keys or column.key in ("ended_at", "used_at", "revoked_at"):
             continue
         elif kind is str:
@@ -102,7 +120,7 @@ def row(mapped: Any, place: str, bodies: dict[str, int], people: dict[str, int])
         elif kind is dict:
             values[column.key] = {"x": canary(place)}
         else:
-            values[column.key] = samples[kind]
+            values[column.key] = 2016 + next(_number) if kind is int else samples[kind]
     return mapped(**values)
 
 
@@ -125,12 +143,13 @@ def country(sessions: sessionmaker[Session]) -> Country:
             db.flush()
             made.people[place] = person.id
             made.owner["person", person.id] = place
-        for mapped in scope.SCOPED:
+        order = [table.name for table in Base.metadata.sorted_tables]
+        for mapped in sorted(scope.SCOPED, key=lambda one: order.index(one.__tablename__)):
             if mapped in (Body, Person):
                 continue
             places = (*PLACES, "") if issubclass(mapped, MaybeOfBody) else COUNTIES
             for place in places:
-                one = row(mapped, place, made.bodies, {**made.people, "": made.people[COUNTIES[0]]})
+                one = row(mapped, place, made.bodies, {**made.people, "": made.people[COUNTIES[0]]}, made.owner)
                 db.add(one)
                 db.flush()
                 made.owner[mapped.__tablename__, one.id] = place
@@ -302,7 +321,7 @@ def test_a_foreign_write_is_refused(country: Country, role: str) -> None:
         for place in (COUNTIES[0], COUNTIES[1], COUNTIES[4], COUNTIES[-1], *PROVINCES):
             if place in PROVINCES and issubclass(mapped, OfBody):
                 continue
-            made = row(mapped, place, country.bodies, country.people)
+            made = row(mapped, place, country.bodies, country.people, country.owner)
             if mapped is BodyYear:
                 made.batch_year = 2020
             reached = place in visible(role, one.grants[0].division_code or COUNTIES[0])
