@@ -16,8 +16,8 @@ from knowledge.base import KnowledgeBase
 from knowledge.facts import KINDS, parse_fact, show_fact
 from knowledge.model import Answer, Choice, Citation, Fact
 from knowledge.rules import Rule
+from storage import bodies, funds, questions
 from storage import facts as body_facts
-from storage import funds, questions
 
 LONGEST_QUESTION = 500
 CARD_LIMIT = 600
@@ -200,7 +200,7 @@ def _years(turn: Turn, text: str) -> list[int]:
     """The demonstration years a question may mean: the one that was said, else all of the body's; none without a body."""
     if turn.user is None or turn.user.body_id is None:
         return []
-    years = body_facts.years(turn.db, turn.user.body_id)
+    years = bodies.batch_years(turn.db, turn.user.body_id)
     said = turn.kb.understand(text, turn.now.year).facts.get("batch_year") or _told(turn).get("batch_year")
     return years if said is None else [year for year in years if year == said]
 

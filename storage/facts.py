@@ -6,17 +6,11 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from storage import audit
-from storage.models import BodyYear, Fact
+from storage.models import Fact
 from storage.scope import viewer_of
 
 OF_BODY = ("poverty_county",)  # the rest hold for a demonstration year
 OF_YEAR = ("evaluated", "evaluation_year", "projects_complete", "acceptance_done")
-
-
-def years(db: Session, body_id: int) -> list[int]:
-    """A body's demonstration years, the earliest first."""
-    wanted = select(BodyYear).where(BodyYear.body_id == body_id)
-    return [row.batch_year for row in db.scalars(wanted.order_by(BodyYear.batch_year))]
 
 
 def newest(db: Session, body_id: int, batch_year: int | None) -> dict[str, Fact]:

@@ -60,6 +60,16 @@ def rate(part: Decimal, allocated: Decimal) -> Decimal | None:
     return (part / allocated).quantize(Decimal("0.0001"), ROUND_FLOOR) if allocated else None
 
 
+def strange(reported: Sums) -> list[str]:
+    """What does not fit: more paid out than allocated (`disbursed`), more used than paid out (`used`), no allocation."""
+    doubts = {
+        "allocated": not reported.allocated,
+        "disbursed": reported.disbursed > reported.allocated,
+        "used": reported.used > reported.disbursed,
+    }
+    return [name for name, holds in doubts.items() if holds]
+
+
 def sums(fund: Fund) -> Sums:
     """The sums of a stored report."""
     return Sums(allocated=fund.allocated, disbursed=fund.disbursed, used=fund.used, as_of=fund.as_of)

@@ -6,7 +6,7 @@ from alembic import op
 from storage.db import UTCDateTime
 
 revision = "0005"
-down_revision = "0002"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
