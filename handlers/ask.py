@@ -64,6 +64,9 @@ def compose(found: Answer, of_body: OfBody | None = None) -> Card:
 
 
 def _written(found: Answer, first: str, citations: tuple[Citation, ...], of_body: OfBody) -> str:
+    ours = {key: of_body[key] for key, value in found.facts.items() if _from_body(of_body, key, value)}
+    known = "，".join(_stated(key, value) for key, value in found.facts.items() if key not in ours)
+    stated = {"ours": [(_stated(key, one.value), one.source) for key, one in ours.items()], "known": known}
     if found.kind == "abstain":
         ask_whom = found.ask_whom
         return say(
@@ -73,11 +76,10 @@ def _written(found: Answer, first: str, citations: tuple[Citation, ...], of_body
             onward=found.onward,
             ask_whom=ask_whom,
             notes=found.notes,
+            **stated,
         )
     if found.kind == "clarify":
         return say("ask.clarify", headline=first, citations=citations, notes=found.notes)
-    ours = {key: of_body[key] for key, value in found.facts.items() if _from_body(of_body, key, value)}
-    known = "，".join(_stated(key, value) for key, value in found.facts.items() if key not in ours)
     text = say(
         "ask.card",
         related=found.related,
@@ -85,9 +87,8 @@ def _written(found: Answer, first: str, citations: tuple[Citation, ...], of_body
         citations=citations,
         binds=found.binds,
         sums=found.sums,
-        ours=[(_stated(key, one.value), one.source) for key, one in ours.items()],
-        known=known,
         notes=found.notes,
+        **stated,
     )
     if not found.missing:
         return text

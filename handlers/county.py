@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
@@ -14,6 +13,7 @@ from bot.flows import Answered, Answers, Flow, Step
 from bot.inputs import amount, day
 from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
+from bot.workdays import LOCAL
 from knowledge.answer import apply_rule
 from knowledge.base import KnowledgeBase
 from knowledge.facts import KINDS, parse_fact, show_fact
@@ -23,7 +23,7 @@ from storage.funds import Sums
 from storage.models import Body, Fund
 from storage.scope import ROLES, reaches
 
-LOCAL = ZoneInfo("Asia/Shanghai")
+CARD_LIMIT = 600  # characters
 OFFERED = 9  # bodies in a list to choose from
 DATED = "rectification-date"  # the rule that sets a county's own date
 ASKED_NEXT = {"rect-accept-deadline": range(2014, 2018)}  # 商办建函〔2020〕144号 四(二): 2014—2017年度示范县
@@ -380,9 +380,22 @@ def _card(turn: Turn, answers: Answers) -> Reply:
         years=years,
         lines=_lines(turn.kb) if any(year["sums"] for year in years) else None,
     )
+    first, rest = _cut(text)
     mine = turn.user is not None and reaches(turn.db, turn.viewer, "report_funds", body_id)
     words = ("填报资金", "更新本县信息") if mine else ()
-    return Reply(text=text, options=tuple(Option(label=word, value=word) for word in words), route="county.card")
+    options = tuple(Option(label=word, value=word) for word in words)
+    return Reply(text=first, rest=rest, options=options, route="county.card")
+
+
+def _cut(text: str) -> tuple[str, str]:
+    """A card within one message, and what 更多 brings: whole years, never half of one."""
+    parts = re.split(r"\n(?=【)", text)
+    kept = parts[:2]
+    while len(kept) < len(parts) and len("\n".join((*kept, parts[len(kept)]))) <= CARD_LIMIT:
+        kept.append(parts[len(kept)])
+    rest = "\n".join(parts[len(kept) :])
+    first = "\n".join(kept)
+    return (f"{first}\n{say('county.rest_follows')}" if rest else first), rest
 
 
 def _lines(kb: KnowledgeBase) -> Mapping[str, Citation]:
