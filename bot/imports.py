@@ -28,10 +28,10 @@ def _stop(message: str, code: int) -> NoReturn:
 def _system() -> "Iterator[tuple[Session, datetime]]":
     """A session of the program itself, and the time; what is not committed is rolled back."""
     from bot.app import clock_of, open_database, settings
-    from storage.scope import SYSTEM, serving
+    from storage.scope import OPERATOR, serving
 
     chosen = settings()
-    with open_database(chosen)() as db, serving(db, SYSTEM):
+    with open_database(chosen)() as db, serving(db, OPERATOR):
         yield db, clock_of(chosen)()
 
 
