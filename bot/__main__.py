@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 
-from bot import operations
+from bot import imports, operations
 from bot.settings import ConfigError
 from knowledge.model import KnowledgeError
 
@@ -34,6 +34,8 @@ db_app = typer.Typer(no_args_is_help=True, help="数据库")
 app.add_typer(notice_app, name="notice")
 app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(questions_app, name="questions")
+app.add_typer(imports.funds_app, name="funds")
+app.add_typer(imports.people_app, name="people")
 app.add_typer(db_app, name="db")
 operations.register(app)
 

@@ -28,7 +28,7 @@ from bot.dialogue import Assistant, Handlers
 from bot.migrate import is_current, upgrade
 from bot.settings import KEY_BYTES, ConfigError, Settings, ensure_key, load_settings
 from bot.turns import TurnThread
-from handlers import ask, binding, demo, inviting, menu, profile
+from handlers import ask, binding, county, demo, inviting, menu, profile
 from knowledge.base import KnowledgeBase, load, pack
 from storage.audit import seal
 from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
@@ -89,12 +89,23 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             "base_url": chosen.web.base_url,
         }
     handlers = Handlers(
-        routes=[*menu.ROUTES, *binding.ROUTES, *inviting.ROUTES, *profile.ROUTES, *ask.ROUTES, *demo.ROUTES],
-        flows={flow.name: flow for flow in (*ask.flows(kb), *binding.FLOWS, *inviting.FLOWS, *profile.FLOWS)},
+        routes=[
+            *menu.ROUTES,
+            *binding.ROUTES,
+            *inviting.ROUTES,
+            *profile.ROUTES,
+            *county.ROUTES,
+            *ask.ROUTES,
+            *demo.ROUTES,
+        ],
+        flows={
+            flow.name: flow for flow in (*ask.flows(kb), *binding.FLOWS, *inviting.FLOWS, *profile.FLOWS, *county.FLOWS)
+        },
         ask=ask.ask,
         why=ask.why,
         only_text=menu.only_text,
         after=profile.seen,
+        opening=county.opening,
     )
     return Assistant(kb=kb, handlers=handlers, given=given)
 

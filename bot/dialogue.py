@@ -25,6 +25,7 @@ from storage.models import Conversation, Exchange
 IDLE = timedelta(minutes=30)
 LEANS_FOR = timedelta(minutes=10)
 _HAN = re.compile(r"[一-鿿]")
+OPENS_AFTER = timedelta(hours=12)
 log = structlog.get_logger()
 
 
@@ -53,6 +54,7 @@ class Handlers:
     why: Callable[[Turn], Reply]
     only_text: Callable[[Turn], Reply]
     after: Callable[[Turn, Reply], Reply] = lambda turn, reply: reply  # a last look at what is said to a person
+    opening: Callable[[Turn], str] = lambda turn: ""  # what a conversation begins with after a long pause
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +89,10 @@ class Assistant:
             now=inbound.at,
             given={**self.given, **(given or {})},
         )
+        opening = self.handlers.opening(turn) if inbound.at - conversation.touched_at >= OPENS_AFTER else ""
         reply = _with_owed(turn, self.handlers.after(turn, self._reply(turn)))
+        if opening:
+            reply = replace(reply, text=f"{opening}\n\n{reply.text}")
         conversation.touched_at = inbound.at
         exchange = Exchange(
             channel=inbound.channel,

@@ -1,7 +1,14 @@
-"""What people type → values: option numbers and the words that work everywhere."""
+"""What people type → values: option numbers, the words that work everywhere, amounts and days."""
 
 import re
 import unicodedata
+from calendar import monthrange
+from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+
+import cn2an
+
+from knowledge.text import normalise
 
 UNIVERSAL = frozenset({"帮助", "菜单", "返回", "上一步", "取消", "更多", "人工", "为什么", "提醒设置", "我的"})
 _SAME = {"?": "帮助", "？": "帮助", "help": "帮助", "主菜单": "菜单", "退出": "取消", "算了": "取消", "转人工": "人工"}
@@ -26,3 +33,79 @@ def option_number(text: str) -> int | None:
     if not match:
         return None
     return int(match[1]) if match[1].isdigit() else "一二三四五六七八九十".index(match[1]) + 1
+
+
+# --- amounts and days ------------------------------------------------------------------------------------------------
+
+WAN = 10_000  # 元
+UNIT_NEEDED = Decimal(100_000)  # 万元 without a unit from here on is more likely 元
+_AROUND = re.compile(r"^(?:人民币|大约|约|共计?|合计|[¥￥])|(?:整|左右|。)$|[,，\s]")
+_PARTS = re.compile(r"(?:(\d+(?:\.\d+)?)亿)?(?:(\d+(?:\.\d+)?)(?:万|w|W))?(\d+(?:\.\d+)?)?(元|块钱?)?")
+
+
+def amount(text: str) -> Decimal:
+    """An amount in 万元, to the 元: 1760, 1,760.5万, 1.2亿, 17600000元, 一千七百六十万元. Raises ValueError.
+
+    A bare number is 万元; one so large that 元 may be meant is refused, as are negative amounts.
+    """
+    typed = _AROUND.sub("", unicodedata.normalize("NFKC", text.strip()))
+    match = _PARTS.fullmatch(typed)
+    if match is None or typed in ("", "元"):
+        return _amount_in_words(typed)
+    hundreds_of_millions, tens_of_thousands, rest, unit = match.groups()
+    if rest and not unit and (hundreds_of_millions or tens_of_thousands):
+        raise ValueError("a unit is missing")
+    if not (hundreds_of_millions or tens_of_thousands or unit):
+        return _bare(Decimal(rest))
+    yuan = Decimal(hundreds_of_millions or 0) * WAN * WAN + Decimal(tens_of_thousands or 0) * WAN + Decimal(rest or 0)
+    return _to_the_yuan(yuan / WAN)
+
+
+def _amount_in_words(typed: str) -> Decimal:
+    spoken = typed.removesuffix("元")
+    found = Decimal(str(cn2an.cn2an(spoken, "smart")))
+    if found < 0:
+        raise ValueError("negative")
+    return _to_the_yuan(found / WAN) if spoken != typed or re.search("[万亿]", spoken) else _bare(found)
+
+
+def _bare(number: Decimal) -> Decimal:
+    if number >= UNIT_NEEDED:
+        raise ValueError("a unit is missing")
+    return _to_the_yuan(number)
+
+
+def _to_the_yuan(number: Decimal) -> Decimal:
+    if number >= 10**10:
+        raise ValueError("too large")
+    return number.quantize(Decimal("0.0001"), ROUND_HALF_UP)
+
+
+_DAY = re.compile(r"(?:(20\d\d)[-./年])?(\d{1,2})[-./月](?:(\d{1,2})[日号]?|(?:份)?(底|末))(?:为止|止)?")
+_NEAR_DAYS = {"今天": 0, "今日": 0, "现在": 0, "昨天": 1, "昨日": 1, "前天": 2}
+
+
+def day(text: str, today: date) -> date:
+    """A day up to now: 2020-06-30, 2020.6.30, 20200630, 6月30日, 6月底, 上月底, 今天. Raises ValueError.
+
+    A day without a year is the last such day that is not in the future.
+    """
+    typed = normalise(text).replace(" ", "").removeprefix("截至").removeprefix("截止")
+    if typed in _NEAR_DAYS:
+        return today - timedelta(days=_NEAR_DAYS[typed])
+    if typed in ("上月底", "上月末", "上个月底", "上个月末"):
+        return today.replace(day=1) - timedelta(days=1)
+    if re.fullmatch(r"20\d{6}", typed):
+        return date(int(typed[:4]), int(typed[4:6]), int(typed[6:]))
+    match = _DAY.fullmatch(typed)
+    if match is None:
+        raise ValueError("no day")
+    year, month = int(match[1] or today.year), int(match[2])
+    if not 1 <= month <= 12:
+        raise ValueError("no month")
+
+    def of(year: int) -> date:
+        return date(year, month, int(match[3]) if match[3] else monthrange(year, month)[1])
+
+    found = of(year)
+    return of(year - 1) if match[1] is None and found > today else found

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,9 +14,10 @@ from bot.texts import say
 from knowledge.answer import Before, answer, apply_rule
 from knowledge.base import KnowledgeBase
 from knowledge.facts import KINDS, parse_fact, show_fact
-from knowledge.model import Answer, Citation, Fact
+from knowledge.model import Answer, Choice, Citation, Fact
 from knowledge.rules import Rule
-from storage import questions
+from storage import bodies, funds, questions
+from storage import facts as body_facts
 
 LONGEST_QUESTION = 500
 CARD_LIMIT = 600
@@ -43,16 +44,29 @@ def headline(found: Answer) -> str:
     return say("ask.headline", opening=opening, scope=found.scope if opening else "", statement=found.statement)
 
 
-def compose(found: Answer) -> Card:
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """A fact of the asker's body, and in words where it comes from (6月填报); empty for its demonstration year."""
+
+    value: Fact
+    source: str = ""
+
+
+OfBody = Mapping[str, Known]
+
+
+def compose(found: Answer, of_body: OfBody | None = None) -> Card:
     """Write the card of an answer; what goes beyond one message waits for 更多."""
     if found.kind == "chat":
         text = say(f"ask.{found.modal}")
         return Card(headline=text, text=text)
-    first = headline(found)
-    return _cut(first, _written(found, first, found.citations), found)
+    return _cut(headline(found), found, of_body or {})
 
 
-def _written(found: Answer, first: str, citations: tuple[Citation, ...]) -> str:
+def _written(found: Answer, first: str, citations: tuple[Citation, ...], of_body: OfBody) -> str:
+    ours = {key: of_body[key] for key, value in found.facts.items() if _from_body(of_body, key, value)}
+    known = "，".join(_stated(key, value) for key, value in found.facts.items() if key not in ours)
+    stated = {"ours": [(_stated(key, one.value), one.source) for key, one in ours.items()], "known": known}
     if found.kind == "abstain":
         ask_whom = found.ask_whom
         return say(
@@ -62,10 +76,10 @@ def _written(found: Answer, first: str, citations: tuple[Citation, ...]) -> str:
             onward=found.onward,
             ask_whom=ask_whom,
             notes=found.notes,
+            **stated,
         )
     if found.kind == "clarify":
         return say("ask.clarify", headline=first, citations=citations, notes=found.notes)
-    known = "，".join(_stated(key, value) for key, value in found.facts.items())
     text = say(
         "ask.card",
         related=found.related,
@@ -73,8 +87,8 @@ def _written(found: Answer, first: str, citations: tuple[Citation, ...]) -> str:
         citations=citations,
         binds=found.binds,
         sums=found.sums,
-        known=known,
         notes=found.notes,
+        **stated,
     )
     if not found.missing:
         return text
@@ -82,19 +96,24 @@ def _written(found: Answer, first: str, citations: tuple[Citation, ...]) -> str:
     return f"{text}\n{say('ask.offer', label=labels[0], others='、'.join(labels[1:]))}"
 
 
+def _from_body(of_body: OfBody, key: str, value: Fact) -> bool:
+    return key in of_body and of_body[key].value == value
+
+
 def _stated(key: str, value: Fact) -> str:
     """A fact in words: 资金拨付率88%, 项目验收是否基本完成：是."""
     return f"{KINDS[key].label}{'：' if isinstance(value, bool) else ''}{show_fact(key, value)}"
 
 
-def _cut(first: str, text: str, found: Answer) -> Card:
+def _cut(first: str, found: Answer, of_body: OfBody) -> Card:
     """Keep a card within one message; further citations go to 更多."""
+    text = _written(found, first, found.citations, of_body)
     if len(text) <= CARD_LIMIT:
         return Card(headline=first.split("\n")[0], text=text)
     kept = found.citations
     while len(kept) > 1 and len(text) > CARD_LIMIT - 20:
         kept = kept[:-1]
-        text = _written(found, first, kept)
+        text = _written(found, first, kept, of_body)
     left = found.citations[len(kept) :]
     more = "\n".join(say("ask.quoted", citation=citation) for citation in left)
     return Card(headline=first.split("\n")[0], text=f"{text}\n{say('ask.rest_follows')}" if more else text, more=more)
@@ -127,9 +146,9 @@ def cited(found: Answer) -> tuple[Citation, ...]:
     return (*found.citations, *((found.related.citation,) if found.related and found.related.citation else ()))
 
 
-def as_json(found: Answer) -> dict[str, Any]:
+def as_json(found: Answer, of_body: OfBody | None = None) -> dict[str, Any]:
     """The answer as programs get it; the shape is CONTRACTS' `ask` line without its id."""
-    card = compose(found)
+    card = compose(found, of_body)
     return {
         "question": found.question,
         "kind": found.kind,
@@ -154,10 +173,67 @@ def as_json(found: Answer) -> dict[str, Any]:
 # --- the conversation --------------------------------------------------------------------------------------------
 
 
-def _facts(turn: Turn) -> dict[str, Fact]:
-    """What is known of the asker: said earlier in the conversation, or given with the message."""
+def _told(turn: Turn) -> dict[str, Fact]:
+    """What the asker has said: earlier in the conversation, or with the message."""
     stored = {key: parse_fact(key, kept["value"]) for key, kept in turn.conversation.facts.items()}
     return {**stored, **{key: value for key, value in turn.given.items() if key in KINDS}}
+
+
+def _of_body(turn: Turn, batch_year: int | None) -> dict[str, Known]:
+    """What is recorded of the body the asker speaks for, in one of its years; the newest report gives the rates."""
+    assert turn.user is not None and turn.user.body_id is not None
+    on, body = turn.now.astimezone(LOCAL).date(), turn.user.body_id
+    found = {
+        key: Known(value=parse_fact(key, fact.value), source=say("ask.from_fact", at=fact.as_of, on=on))
+        for key, fact in body_facts.newest(turn.db, body, batch_year).items()
+    }
+    if batch_year is None:
+        return found
+    found["batch_year"] = Known(value=batch_year)
+    if fund := funds.newest(turn.db, body, batch_year):
+        reported, source = funds.sums(fund), say("ask.from_funds", at=fund.as_of, on=on)
+        rates = {"disbursement_rate": reported.disbursement_rate, "use_rate": reported.use_rate}
+        found |= {key: Known(value=float(rate), source=source) for key, rate in rates.items() if rate is not None}
+    return found
+
+
+def _years(turn: Turn, text: str) -> list[int]:
+    """The demonstration years a question may mean: the one that was said, else all of the body's; none without a body."""
+    if turn.user is None or turn.user.body_id is None:
+        return []
+    years = bodies.batch_years(turn.db, turn.user.body_id)
+    said = turn.kb.understand(text, turn.now.year).facts.get("batch_year") or _told(turn).get("batch_year")
+    return years if said is None else [year for year in years if year == said]
+
+
+def _known(turn: Turn, text: str) -> dict[str, Known]:
+    """What is recorded of the asker's body and holds for a question; of several years, what does not depend on one."""
+    if turn.user is None or turn.user.body_id is None:
+        return {}
+    years = _years(turn, text)
+    return _of_body(turn, years[0] if len(years) == 1 else None)
+
+
+def _facts(turn: Turn, known: OfBody) -> dict[str, Fact]:
+    """The facts that a question is answered with: what the asker says comes before what is recorded."""
+    return {**{key: one.value for key, one in known.items()}, **_told(turn)}
+
+
+def _answered(turn: Turn, text: str, before: Before | None = None) -> tuple[Answer, OfBody]:
+    """Answer a question from the facts of the asker's body; which of several years is asked only where it matters."""
+    on, known = turn.now.astimezone(LOCAL).date(), _known(turn, text)
+    plain = answer(turn.kb, text, facts=_facts(turn, known), on=on, before=before)
+    years = _years(turn, text)
+    if len(years) < 2 or plain.kind == "chat":
+        return plain, known
+    each = [_of_body(turn, year) for year in years]
+    found = [answer(turn.kb, text, facts=_facts(turn, one), on=on, before=before) for one in each]
+    if len({one.statement for one in found}) == 1:
+        same = {key: one for key, one in each[0].items() if all(other.get(key) == one for other in each)}
+        return (found[0] if found[0].facts.keys() <= same.keys() else plain), same
+    choices = tuple(Choice(label=say("ask.year", year=year), value=f"batch_year={year}") for year in years)
+    missing = ("batch_year", *(key for key in plain.missing if key != "batch_year"))
+    return replace(plain, choices=choices, missing=missing), known
 
 
 def _store_facts(turn: Turn, facts: Mapping[str, Fact]) -> None:
@@ -193,16 +269,16 @@ def _remember(turn: Turn, text: str, found: Answer) -> None:
     }
 
 
-def reply_to(turn: Turn, found: Answer) -> Reply:
-    """Turn an answer into a reply and remember it."""
-    written = as_json(found)
+def reply_to(turn: Turn, found: Answer, of_body: OfBody) -> Reply:
+    """Turn an answer into a reply and remember it, with what the asker said; what is recorded is not said."""
+    written = as_json(found, of_body)
     options = [Option(label=choice.label, value=choice.value) for choice in found.choices]
     rule = turn.kb.rule_of.get(found.route)
     if rule is not None and not options:
         options = [Option(label=say("ask.judge", title=rule.title), value=f"判断 {rule.id}")]
     if found.kind != "chat":
         _remember(turn, turn.text, found)
-        _store_facts(turn, found.facts)
+        _store_facts(turn, {k: value for k, value in found.facts.items() if not _from_body(of_body, k, value)})
     return Reply(
         text=written["text"],
         options=tuple(options),
@@ -220,8 +296,7 @@ def ask(turn: Turn) -> Reply:
         return _chat(turn, "too_long", limit=LONGEST_QUESTION)
     if re.search(r"[A-Za-zÀ-ÿЀ-ӿ぀-ヿ가-힣]{3,}", text) and not re.search(r"[一-鿿]", text) and len(text.split()) > 2:
         return _chat(turn, "foreign")
-    on = turn.now.astimezone(LOCAL).date()
-    return reply_to(turn, answer(turn.kb, text, facts=_facts(turn), on=on, before=_before(turn)))
+    return reply_to(turn, *_answered(turn, text, _before(turn)))
 
 
 def _chat(turn: Turn, part: str, **values: object) -> Reply:
@@ -256,9 +331,9 @@ def state_fact(turn: Turn) -> Reply:
     on = turn.now.astimezone(LOCAL).date()
     rule = turn.kb.rules.get(kept["route"].removeprefix("rule:"))
     if rule is None:
-        return reply_to(turn, answer(turn.kb, kept["said"], facts=_facts(turn), on=on))
-    said = turn.kb.understand(kept["said"], on.year)
-    return reply_to(turn, apply_rule(turn.kb, rule, _facts(turn), on=on, question=said))
+        return reply_to(turn, *_answered(turn, kept["said"]))
+    said, known = turn.kb.understand(kept["said"], on.year), _known(turn, kept["said"])
+    return reply_to(turn, apply_rule(turn.kb, rule, _facts(turn, known), on=on, question=said), known)
 
 
 def forward(turn: Turn) -> Reply:
@@ -266,8 +341,7 @@ def forward(turn: Turn) -> Reply:
     kept = turn.conversation.before
     if not kept:
         return _chat(turn, "nothing_to_forward")
-    on = turn.now.astimezone(LOCAL).date()
-    found = answer(turn.kb, kept["said"], facts=_facts(turn), on=on)
+    found, _ = _answered(turn, kept["said"])
     return Reply(text=say("ask.forwarded", text=copies(found)["sms"]), route="forward")
 
 
@@ -321,15 +395,17 @@ def _step(rule: Rule, key: str) -> Step:
 def _judged(rule: Rule) -> Callable[[Turn, Answers], Reply]:
     def done(turn: Turn, answers: Answers) -> Reply:
         facts = {key: parse_fact(key, value) for key, value in answers.items()}
-        question = turn.kb.understand(rule.title, turn.now.year)
-        return reply_to(turn, apply_rule(turn.kb, rule, facts, on=turn.now.astimezone(LOCAL).date(), question=question))
+        question, on = turn.kb.understand(rule.title, turn.now.year), turn.now.astimezone(LOCAL).date()
+        found = apply_rule(turn.kb, rule, facts, on=on, question=question)
+        return reply_to(turn, found, _known(turn, rule.title))
 
     return done
 
 
 def _remembered(rule: Rule) -> Callable[[Turn], Answers]:
     def start(turn: Turn) -> Answers:
-        return {key: _plain(value) for key, value in _facts(turn).items() if key in rule.facts}
+        facts = _facts(turn, _known(turn, rule.title))
+        return {key: _plain(value) for key, value in facts.items() if key in rule.facts}
 
     return start
 

@@ -91,6 +91,12 @@ def named(db: Session, name: str) -> list[Body]:
     return list(db.scalars(wanted.order_by(Body.id)))
 
 
+def like(db: Session, part: str) -> list[Body]:
+    """The bodies whose name contains this, that the viewer sees, by code."""
+    wanted = select(Body).where(Body.name.contains(part, autoescape=True))
+    return list(db.scalars(wanted.order_by(Body.division_code, Body.id)))
+
+
 def visible(db: Session, limit: int) -> list[Body]:
     """The bodies that the viewer sees, by code."""
     return list(db.scalars(select(Body).order_by(Body.division_code, Body.id).limit(limit)))

@@ -88,7 +88,7 @@ class Fact(OfBody, Base):
 
 
 class Fund(OfBody, Base):
-    """The money of a body's batch year as reported on a day, in 万元. A correction is a new row; the newest holds."""
+    """The money of a body's batch year on a day, in 万元. A correction is a new row; the newest day's last row holds."""
 
     __tablename__ = "fund"
     __table_args__ = (Index("ix_fund_year", "body_id", "batch_year", "as_of"),)
@@ -102,6 +102,7 @@ class Fund(OfBody, Base):
     source: Mapped[str] = mapped_column(String(128))
     person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
     at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]  # taken back by whoever reported it; the row stays
 
 
 class Unit(MaybeOfBody, Base):

@@ -1,0 +1,118 @@
+"""Commands for workbooks: funds and rosters, from the template to the import."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:  # commands load what they need themselves, so that help comes at once
+    from sqlalchemy.orm import Session
+
+    from bot.workbooks import Outcome
+
+funds_app = typer.Typer(no_args_is_help=True, help="各示范年度的资金")
+people_app = typer.Typer(no_args_is_help=True, help="示范县和人员")
+WorkbookPath = Annotated[Path, typer.Argument(metavar="FILE.xlsx", help="工作簿")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="只检查，不保存")]
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def _system() -> "Iterator[tuple[Session, datetime]]":
+    """A session of the program itself, and the time; what is not committed is rolled back."""
+    from bot.app import clock_of, open_database, settings
+    from storage.scope import OPERATOR, serving
+
+    chosen = settings()
+    with open_database(chosen)() as db, serving(db, OPERATOR):
+        yield db, clock_of(chosen)()
+
+
+def _write(path: Path, write: Callable[[Path], None]) -> None:
+    if path.suffix.lower() != ".xlsx":
+        _stop(f"“{path.name}”请以 .xlsx 结尾。", 2)
+    try:
+        write(path)
+    except OSError as error:
+        _stop(f"写不了“{path}”：{error.strerror}。", 1)
+
+
+def _told(outcome: "Outcome", dry_run: bool) -> None:
+    """Print what an import did; with faults, a table of them, and exit 1."""
+    if outcome.ignored:
+        typer.echo(f"未读取的列：{'、'.join(outcome.ignored)}")
+    if outcome.problems:
+        typer.echo("工作表\t行\t列\t问题\t正确示例")
+        for one in outcome.problems:
+            typer.echo(f"{one.sheet}\t{one.row or ''}\t{one.column}\t{one.wrong}\t{one.example}")
+        _stop(f"有{len(outcome.problems)}处问题，没有导入任何内容；改好后请重新导入。", 1)
+    blank = f"，未填{outcome.blank}行" if outcome.blank else ""
+    done = "试运行，没有保存：" if dry_run else ""
+    typer.echo(f"{done}新增{outcome.added}行，更新{outcome.changed}行，未变{outcome.unchanged}行{blank}。")
+
+
+@funds_app.command("template")
+def funds_template(file: WorkbookPath) -> None:
+    """生成资金填报表：每个示范年度一行，带下拉列表和填写说明。"""
+    from handlers import ledgers
+
+    with _system() as (db, _):
+        _write(file, lambda path: typer.echo(f"已生成{file}，{ledgers.template(db, path)}行待填。"))
+
+
+@funds_app.command("import")
+def funds_import(file: WorkbookPath, dry_run: DryRun = False) -> None:
+    """导入资金填报表：有一处不对就都不导入。"""
+    from bot.workbooks import Unreadable
+    from handlers import ledgers
+
+    with _system() as (db, now):
+        try:
+            outcome = ledgers.load(db, file, now)
+        except Unreadable as error:
+            _stop(str(error), 1)
+        if not outcome.problems and not dry_run:
+            db.commit()
+        _told(outcome, dry_run)
+
+
+@people_app.command("template")
+def people_template(file: WorkbookPath) -> None:
+    """生成名册：示范县和人员两张表，带下拉列表和填写说明。"""
+    from handlers import rosters
+
+    with _system() as (db, _):
+        _write(file, lambda path: rosters.template(db, path))
+    typer.echo(f"已生成{file}。")
+
+
+@people_app.command("import")
+def people_import(
+    file: WorkbookPath,
+    dry_run: DryRun = False,
+    codes: Annotated[Path | None, typer.Option("--codes", help="把邀请码写入这个 .xlsx，不显示在屏幕上")] = None,
+) -> None:
+    """导入名册：登记示范县和人员，并为新的人员生成邀请码；有一处不对就都不导入。"""
+    from bot.workbooks import Unreadable
+    from handlers import rosters
+
+    with _system() as (db, now):
+        try:
+            outcome = rosters.load(db, file, now)
+        except Unreadable as error:
+            _stop(str(error), 1)
+        saved = not outcome.problems and not dry_run
+        if saved and codes is not None and outcome.codes:
+            _write(codes, lambda path: rosters.write_codes(path, outcome.codes))
+        if saved:
+            db.commit()
+        _told(outcome, dry_run)
+        for one in outcome.codes if saved and codes is None else ():
+            typer.echo(f"{one.place}\t{one.name}\t{one.role}\t{one.code}\t有效期至{one.until}")
