@@ -1,5 +1,6 @@
 """Conversations and exchanges."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from storage.db import hold
 from storage.models import Conversation, Exchange, Person, Question
 
 PUSH = "push"
+EVENT = "event:"  # begins the message id of what was not written but pressed, scanned or reported
 
 
 def stored_reply(db: Session, channel: str, message_id: str) -> dict[str, Any] | None:
@@ -57,6 +59,25 @@ def recent_exchanges(db: Session, channel: str, address: str, limit: int) -> lis
     """The last exchanges with an address, oldest first."""
     wanted = select(Exchange).where(Exchange.channel == channel, Exchange.address == address)
     return list(reversed(db.scalars(wanted.order_by(Exchange.id.desc()).limit(limit)).all()))
+
+
+def last_exchange(db: Session, channel: str, address: str, without: Sequence[str]) -> Exchange | None:
+    """The newest exchange with an address whose route is not one of `without`."""
+    wanted = select(Exchange).where(
+        Exchange.channel == channel, Exchange.address == address, Exchange.route.not_in(without)
+    )
+    return db.scalars(wanted.order_by(Exchange.id.desc()).limit(1)).one_or_none()
+
+
+def spoke_at(db: Session, channel: str, address: str) -> datetime | None:
+    """When an address last wrote something of its own; a menu button or another event (EVENT) is none."""
+    wanted = select(Exchange.at).where(
+        Exchange.channel == channel,
+        Exchange.address == address,
+        Exchange.route != PUSH,
+        Exchange.message_id.not_like(f"{EVENT}%"),
+    )
+    return db.scalars(wanted.order_by(Exchange.id.desc()).limit(1)).one_or_none()
 
 
 def record_push(db: Session, channel: str, address: str, key: str, reply: dict[str, Any], now: datetime) -> int:

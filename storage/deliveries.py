@@ -146,6 +146,29 @@ def end(db: Session, delivery: Delivery, state: State, code: str, reason: str = 
     return _move(db, delivery, ("claimed", "handing"), state=state, code=code, reason=reason, lease_until=None)
 
 
+def reported(db: Session, channel: str, platform_id: str, code: str) -> bool:
+    """The platform says later that an accepted message did not arrive; it then goes with the person's next message."""
+    changed = (
+        update(Delivery)
+        .where(Delivery.channel == channel, Delivery.platform_id == platform_id, Delivery.state == "accepted")
+        .values(state="failed", code=NO_CHANNEL, reason=code, fence=Delivery.fence + 1)
+        .returning(Delivery.id)
+        .execution_options(synchronize_session=False)
+    )
+    return db.scalars(changed).first() is not None
+
+
+def sent_since(db: Session, recipients: Sequence[str], channel: str, since: datetime) -> int:
+    """How many messages a channel took for somebody after a time."""
+    wanted = select(func.count()).where(
+        Delivery.recipient.in_(recipients),
+        Delivery.channel == channel,
+        Delivery.state.in_(("accepted", "acked", "unknown")),
+        Delivery.handed_at > since,
+    )
+    return db.scalar(wanted) or 0
+
+
 def sweep(db: Session, now: datetime) -> Counter[str]:
     """Settle what a crash left behind and what came too late; how many rows went where."""
     moved: Counter[str] = Counter()

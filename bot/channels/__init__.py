@@ -2,7 +2,11 @@
 
 from typing import Protocol
 
-from bot.messages import Media, Reply
+from fastapi import APIRouter
+
+from bot.messages import Media, Reply, plain
+
+__all__ = ["Channel", "Platform", "plain"]
 
 
 class Channel(Protocol):
@@ -25,9 +29,14 @@ class Channel(Protocol):
         """The bytes of something that was sent. Raises TemporaryFailure, or Undeliverable when it is gone or too big."""
 
 
-def plain(reply: Reply) -> str:
-    """A reply as text alone: options numbered, links written out."""
-    lines = [reply.text]
-    lines += [f"{number}. {option.label}" for number, option in enumerate(reply.options, 1)]
-    lines += [f"{link.label}：{link.url}" for link in reply.links]
-    return "\n".join(lines)
+class Platform(Channel, Protocol):
+    """A channel that hears from its platform over HTTP and may have work of its own beside it."""
+
+    def router(self) -> APIRouter:
+        """Where the platform calls."""
+
+    def start(self) -> None:
+        """Begin what goes on in the background. It holds nothing up, whether or not the platform can be reached."""
+
+    def stop(self) -> None:
+        """End it."""

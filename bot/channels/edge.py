@@ -14,6 +14,7 @@ from typing import Any
 from xml.parsers import expat
 
 from fastapi import Request, Response
+from starlette.requests import ClientDisconnect
 from wechatpy.crypto import PrpCrypto
 
 BODY_LIMIT = 64 * 1024
@@ -42,13 +43,16 @@ def query_of(request: Request) -> dict[str, str]:
     return query
 
 
-async def body_of(request: Request) -> bytes:
-    """The body. Raises BadCallback as soon as it is longer than BODY_LIMIT."""
+async def body_of(request: Request, limit: int = BODY_LIMIT) -> bytes:
+    """The body. Raises BadCallback as soon as it is longer than `limit`."""
     body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > BODY_LIMIT:
-            raise BadCallback("body too long")
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > limit:
+                raise BadCallback("body too long")
+    except ClientDisconnect as error:
+        raise BadCallback("hung up") from error
     return body
 
 
