@@ -104,10 +104,10 @@ class Api:
             self._forced_at = now
         try:
             answer = self._ask(*self._grant(forced))
+            if code := _code(answer):
+                errors.fail(code, self._clock())
         except TemporaryFailure as trouble:  # a token may be asked for again without harm
-            raise TemporaryFailure(f"token-{trouble.code}") from trouble
-        if code := _code(answer):
-            errors.fail(code, self._clock())
+            raise TemporaryFailure(f"token-{trouble.code}", retry_after_s=trouble.retry_after_s) from trouble
         token, lasts_s = answer.get("access_token"), answer.get("expires_in")
         if not isinstance(token, str) or not token or not isinstance(lasts_s, int):
             raise TemporaryFailure("token-garbage")
