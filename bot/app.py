@@ -41,7 +41,7 @@ STATIC = Path(__file__).parent / "console" / "static"
 CONTENT_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
 SEALS_EVERY_S = 5.0
 ROW_SHOWN = re.compile(r"\nDETAIL:.*?(?=\n\[SQL|\n\nThe above exception|\Z)", re.DOTALL)
-LIMITS = {"wechat": 2040}  # bytes of one passive reply; what is longer waits for 更多
+LIMITS = {"wechat": 2040, "wecom": 2040}  # bytes of one passive reply; what is longer waits for 更多
 Clock = Callable[[], datetime]
 
 
@@ -205,6 +205,14 @@ def platforms(chosen: Settings, turns: TurnThread, sessions: sessionmaker[Sessio
         from bot.channels.wechat import Wechat
 
         made.append(Wechat(chosen.wechat, turns, sessions, clock))
+    if chosen.wecom.corp_id:
+        from bot.channels.wecom import Wecom
+
+        made.append(Wecom(chosen.wecom, turns, sessions, clock))
+    if chosen.telegram.token:
+        from bot.channels.telegram import Telegram
+
+        made.append(Telegram(chosen.telegram, chosen.web.base_url, turns, sessions, clock))
     return made
 
 

@@ -7,7 +7,7 @@ import tempfile
 import tomllib
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -103,6 +103,56 @@ class Wechat(_Section):
         return self
 
 
+class Wecom(_Section):
+    """An application of 企业微信; on when its keys are set."""
+
+    secrets = ("secret", "token", "aes_key")
+
+    corp_id: str = ""
+    agent_id: int = 0
+    secret: str = ""
+    token: str = ""
+    aes_key: str = ""
+    api_base: str = "https://qyapi.weixin.qq.com"
+
+    @model_validator(mode="after")
+    def whole(self) -> "Wecom":
+        """All keys or none."""
+        needed = {name: getattr(self, name) for name in ("corp_id", "agent_id", "secret", "token", "aes_key")}
+        if any(needed.values()) and (missing := [name for name, value in needed.items() if not value]):
+            raise ValueError(f"还缺 {'、'.join(missing)}，请在企业微信管理后台的应用页面查到后补上，或删去整段")
+        if self.aes_key and not re.fullmatch(r"[A-Za-z0-9]{43}", self.aes_key):
+            raise ValueError("aes_key 应为43位字母和数字（EncodingAESKey），请重新复制")
+        return self
+
+
+class Telegram(_Section):
+    """A Telegram bot; off unless somebody wrote down why it is on, for the platform is abroad."""
+
+    secrets = ("token", "secret_token")
+
+    token: str = ""
+    secret_token: str = ""
+    mode: Literal["webhook", "polling"] = "webhook"
+    api_base: str = "https://api.telegram.org"
+    file_base: str = ""  # empty: the same as api_base
+    enabled_reason: str = ""
+
+    @model_validator(mode="after")
+    def whole(self) -> "Telegram":
+        """A token and a reason, and for a webhook its secret; or none of them."""
+        if not (self.token or self.secret_token or self.enabled_reason):
+            return self
+        needed = {"token": self.token, "enabled_reason": self.enabled_reason}
+        if self.mode == "webhook":
+            needed["secret_token"] = self.secret_token
+        if missing := [name for name, value in needed.items() if not value]:
+            raise ValueError(f"还缺 {'、'.join(missing)}，请补上（enabled_reason 写明启用境外平台的理由），或删去整段")
+        if self.secret_token and not re.fullmatch(r"[A-Za-z0-9_-]{1,256}", self.secret_token):
+            raise ValueError("secret_token 只能用字母、数字、_ 和 -，最长256位")
+        return self
+
+
 class Sending(_Section):
     """Whether messages are sent that nobody asked for; replies are always given."""
 
@@ -123,6 +173,8 @@ class Settings(BaseSettings):
     province: Province = Field(default_factory=Province)
     security: Security = Field(default_factory=Security)
     wechat: Wechat = Field(default_factory=Wechat)
+    wecom: Wecom = Field(default_factory=Wecom)
+    telegram: Telegram = Field(default_factory=Telegram)
     sending: Sending = Field(default_factory=Sending)
 
     @classmethod

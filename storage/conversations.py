@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
 from storage.db import hold
@@ -33,6 +33,22 @@ def open_conversation(db: Session, channel: str, address: str, user: Person | No
         )
         db.add(conversation)
     return conversation
+
+
+def offered(db: Session, channel: str, address: str, message_id: str, since: datetime) -> list[dict[str, Any]]:
+    """The options under the reply to a message, while nothing has been said after it, on whatever channel."""
+    wanted = select(Exchange).where(
+        Exchange.channel == channel, Exchange.address == address, Exchange.message_id == message_id
+    )
+    origin = db.scalars(wanted).one_or_none()
+    if origin is None or origin.at < since:
+        return []
+    same = Exchange.person_id == origin.person_id if origin.person_id else Exchange.address == address
+    here = true() if origin.person_id else Exchange.channel == channel
+    if db.scalars(select(Exchange.id).where(same, here, Exchange.id > origin.id).limit(1)).first() is not None:
+        return []
+    options: list[dict[str, Any]] = origin.reply["options"]
+    return options
 
 
 def record_exchange(db: Session, exchange: Exchange, answer: dict[str, Any] | None) -> None:
