@@ -294,7 +294,7 @@ class Telegram:
         elif message is not None:
             kind, media = media_of(message)
             text = text_of(message)
-            if message.message_id and not (text or media or message.location) and not message.effective_attachment:
+            if message.text is None and not message.effective_attachment:
                 return  # a service message, such as a pinned one
             if text == "/start":
                 inbound = self._inbound(update, chat_id, "subscribe", kind="event")
