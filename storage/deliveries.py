@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from storage.models import Delivery, Switch
@@ -51,26 +52,24 @@ def put(
     not_after: datetime | None = None,
 ) -> Delivery | None:
     """Queue a message in the caller's transaction; None when the recipient has this version of it already."""
-    same = select(Delivery.id).where(
-        Delivery.source == source, Delivery.version == version, Delivery.recipient == recipient
-    )
-    if db.scalars(same).first() is not None:
-        return None
-    delivery = Delivery(
-        source=source,
-        version=version,
-        recipient=recipient,
-        lane=LANES[lane],
-        reply=dict(reply),
-        why=why,
-        not_before=not_before or now,
-        not_after=not_after,
-        state="queued",
-        at=now,
-    )
-    db.add(delivery)
-    db.flush()
-    return delivery
+    values = {
+        "source": source,
+        "version": version,
+        "recipient": recipient,
+        "lane": LANES[lane],
+        "reply": dict(reply),
+        "why": why,
+        "not_before": not_before or now,
+        "not_after": not_after,
+        "state": "queued",
+        "fence": 0,
+        "attempts": 0,
+        "reason": "",
+        "at": now,
+    }
+    dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
+    once = dialect.insert(Delivery).values(values).on_conflict_do_nothing().returning(Delivery)
+    return db.scalars(once).one_or_none()
 
 
 def collect(db: Session, recipients: Sequence[str], channel: str, now: datetime) -> list[Delivery]:
