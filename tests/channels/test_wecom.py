@@ -1,6 +1,5 @@
 """WeCom over real HTTP: its API and its members of our own on one side, the running server on the other."""
 
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 
 from bot.channels.wecom import Throttle, Wecom, card, messages
 from bot.messages import ChannelStopped, Link, Media, Option, Reply, TemporaryFailure, Undeliverable
+from storage.db import sqlite_driver
 from tests.fakes import crypto
 from tests.fakes.server import Site, running
 from tests.fakes.wecom import AGENT, CORP, SECRET, TOKEN, Fault, Member, WecomServer, check_url
@@ -162,7 +162,7 @@ def test_other_kinds_get_a_friendly_line(member: Member, kind: str, elements: di
 
 
 def test_an_answer_that_takes_too_long_is_sent_afterwards(fake: WecomServer, desk: Site, member: Member) -> None:
-    with closing(sqlite3.connect(desk.database, isolation_level=None)) as other:
+    with closing(sqlite_driver().connect(desk.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")  # another writer keeps the turn waiting
         started = time.monotonic()
         assert member.says("拨付率85%能二次申报吗") == ""
@@ -175,7 +175,7 @@ def test_an_answer_that_takes_too_long_is_sent_afterwards(fake: WecomServer, des
 
 def test_what_cannot_be_sent_afterwards_is_left_to_the_ledger(fake: WecomServer, desk: Site, member: Member) -> None:
     fake.fail("message/send", Fault(code=-1))
-    with closing(sqlite3.connect(desk.database, isolation_level=None)) as other:
+    with closing(sqlite_driver().connect(desk.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert member.says("拨付率85%能二次申报吗") == ""
         other.execute("ROLLBACK")

@@ -1,7 +1,6 @@
 """The product's own server within the test's process, for tests that look at what it stored or push by hand."""
 
 import socket
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +14,7 @@ import uvicorn
 from bot.app import web_app
 from bot.channels import Channel
 from bot.settings import Settings
+from storage.db import sqlite_driver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +26,9 @@ class Site:
     database: Path
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.database)) as connection:
-            return connection.execute(sql, values).fetchall()
+        # Two SQLite libraries in one process drop each other's locks on a file: read with the one that the server uses.
+        with closing(sqlite_driver().connect(self.database)) as connection:
+            return list(connection.execute(sql, values).fetchall())
 
     def said(self, address: str) -> list[str]:
         """What was stored as said from an address, in order."""
