@@ -173,6 +173,9 @@ def as_json(found: Answer, of_body: OfBody | None = None) -> dict[str, Any]:
 # --- the conversation --------------------------------------------------------------------------------------------
 
 
+_OF_THE_QUESTION = ("date", "province")  # kinds of facts that are asked about, not facts of the asker
+
+
 def _told(turn: Turn) -> dict[str, Fact]:
     """What the asker has said: earlier in the conversation, or with the message."""
     stored = {key: parse_fact(key, kept["value"]) for key, kept in turn.conversation.facts.items()}
@@ -238,7 +241,11 @@ def _answered(turn: Turn, text: str, before: Before | None = None) -> tuple[Answ
 
 def _store_facts(turn: Turn, facts: Mapping[str, Fact]) -> None:
     said_on = turn.now.astimezone(LOCAL).date().isoformat()
-    kept = {key: {"value": _plain(value), "said_on": said_on} for key, value in facts.items()}
+    kept = {
+        key: {"value": _plain(value), "said_on": said_on}
+        for key, value in facts.items()
+        if KINDS[key].type not in _OF_THE_QUESTION
+    }
     turn.conversation.facts = {**turn.conversation.facts, **kept}
 
 

@@ -1,4 +1,6 @@
-"""Conditions and sums of rule files: comparisons, and/or/not, + - * /, ceil, floor. Parsed, never evaluated as code.
+"""Conditions and sums of rule files: comparisons, and/or/not, + - * /, ceil, floor, year. Parsed, never run as code.
+
+A string is a date (2020-05-29), or words divided by 、 for `in`.
 
 A fact that is not known yet is None and stays unknown through every operation (Kleene logic), so that a rule can
 tell "no" from "not known".
@@ -17,11 +19,12 @@ Known = Mapping[str, Any]  # fact values are numbers, truths or dates; operators
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
     ast.GtE: operator.ge, ast.Eq: operator.eq, ast.NotEq: operator.ne,
+    ast.In: lambda word, words: word in words.split("、"),
 }  # fmt: skip
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: lambda a, b: Fraction(a) / Fraction(b),
 }  # fmt: skip
-_FUNCTIONS: dict[str, Callable[[Any], int]] = {"ceil": math.ceil, "floor": math.floor}
+_FUNCTIONS: dict[str, Callable[[Any], int]] = {"ceil": math.ceil, "floor": math.floor, "year": lambda on: on.year}
 
 
 def parse(text: str) -> ast.expr:
@@ -32,9 +35,9 @@ def parse(text: str) -> ast.expr:
         raise ValueError(f"“{text}”不是有效的条件") from error
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id in _FUNCTIONS):
-            raise ValueError(f"“{text}”用了不支持的函数，只能用 ceil、floor")
+            raise ValueError(f"“{text}”用了不支持的函数，只能用 ceil、floor、year")
         if not isinstance(node, _ALLOWED):
-            raise ValueError(f"“{text}”用了不支持的写法，只能用比较、and、or、not、加减乘除、ceil、floor")
+            raise ValueError(f"“{text}”用了不支持的写法，只能用比较、in、and、or、not、加减乘除、ceil、floor、year")
     return tree
 
 
@@ -56,7 +59,7 @@ def value(tree: ast.expr, known: Known) -> Any:  # Any: a number, a truth, a dat
     match tree:
         case ast.Constant(value=constant):
             if isinstance(constant, str):
-                return date.fromisoformat(constant)
+                return date.fromisoformat(constant) if constant[:1].isdigit() else constant
             return Fraction(str(constant)) if isinstance(constant, float) else constant
         case ast.Name(id=name):
             known_value = known.get(name)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import yaml
@@ -14,7 +14,7 @@ from knowledge.text import normalise
 
 @dataclass(frozen=True, kw_only=True)
 class FactKind:
-    """One fact that rules use: how it is asked, and its type (year, rate, bool, count, days, date)."""
+    """One fact that rules use: how it is asked, and its type (year, rate, bool, count, days, date, province)."""
 
     key: str
     type: str
@@ -71,6 +71,29 @@ def _count(text: str) -> int:
     return int(match[0])
 
 
+def _days(text: str) -> int | float:
+    found = _number_of_days(normalise(text if re.search(r"天|日", text) else text + "天"))
+    if found is None:
+        raise ValueError
+    return found
+
+
+def _number_of_days(text: str) -> int | float | None:
+    """How many days a text names; 3天半 is 3.5."""
+    match = re.search(r"(?<![\d.])(\d+(?:\.\d+)?)[天日](半)?", text)
+    if not match:
+        return None
+    number = float(match[1]) + (0.5 if match[2] else 0)
+    return int(number) if number.is_integer() else number
+
+
+def _province(text: str) -> str:
+    match = _PROVINCE.search(text)
+    if not match:
+        raise ValueError
+    return "新疆生产建设兵团" if match[0] == "兵团" else match[0]
+
+
 def _date(text: str, year: int) -> date:
     text = normalise(text)
     if match := re.search(r"(20\d\d)-(\d{1,2})-(\d{1,2})", text):
@@ -84,7 +107,7 @@ def _date(text: str, year: int) -> date:
 def parse_fact(key: str, text: str, *, year: int = 2020) -> Fact:
     """Convert what was typed for one fact. `year` completes a date without one. Raises ValueError."""
     parsers: dict[str, Callable[[str], Fact]] = {
-        "year": _year, "rate": _rate, "bool": _bool, "count": _count, "days": _count,
+        "year": _year, "rate": _rate, "bool": _bool, "count": _count, "days": _days, "province": _province,
         "date": lambda typed: _date(typed, year),
     }  # fmt: skip
     return parsers[KINDS[key].type](text)
@@ -97,10 +120,14 @@ def show_fact(key: str, value: Fact) -> str:
     if isinstance(value, date):
         return f"{value.year}年{value.month}月{value.day}日"
     if isinstance(value, float):
-        return f"{value * 100:.10g}%"
+        return f"{value * 100:.10g}%" if KINDS[key].type == "rate" else f"{value:g}"
     return f"{value}年" if KINDS[key].type == "year" else str(value)
 
 
+_PROVINCE = re.compile(
+    "新疆生产建设兵团|兵团|河北|山西|内蒙古|辽宁|吉林|黑龙江|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|广西|海南|重庆|四川|贵州"
+    "|云南|西藏|陕西|甘肃|青海|宁夏|新疆|北京|天津|上海|香港|澳门|台湾"
+)
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
 _BARE_RATE = re.compile(
     r"率(?:现在|目前)?(?:才|只有|是|到|刚到|为|达到|有|就|已经)*(\d{1,3}(?:\.\d+)?)(?![\d.%年个万月])"
@@ -108,7 +135,7 @@ _BARE_RATE = re.compile(
 _SHORT_OF = re.compile(r"(?:不到|没到|未到|低于|不足|不满|少于|达不到|没有?达到|未达到?|没用到|没花到|没拨到)了?$")
 _USE = re.compile(r"使用率?|用了|花了|花到|花掉|用到|用掉|使用|支出率")
 _PAYOUT = re.compile(r"拨付|支付|拨了|拨到|付了|打出去|再申报|二次申报|再报")
-_BATCH = re.compile(r"(20[0-3]\d)年(?!\d*月|底|初|结束|完成|做完|[^，。]{0,6}下达|[^，。]{0,8}评价(?:结束|完成|做完))")
+_BATCH = re.compile(r"(?<![拖推延放等]到)(20[0-3]\d)年(?!\d*月|底|初|结束|完成|做完|[^，。]{0,6}下达|[^，。]{0,8}评价(?:结束|完成|做完))")
 _NO_COMPLETE = re.compile(
     r"没(?:有)?(?:完工|投用|投入使用|建完|建成|弄完|干完)|未(?:完工|投入使用|建成)|在建|还在(?:建|施工)|完工一半|(?:一半|部分)[^，。]{0,4}(?:没|未)"
 )
@@ -130,9 +157,20 @@ _POOR_APPLIED = re.compile(
 )
 # A delivery time, not a delay: 晚两天 and 迟了三天 are lateness.
 _DAYS = re.compile(
-    r"(?:送|到村|配送|快递|物流|包裹|寄)[^，。？]*?(?<![晚迟])(?<![晚迟]了)(?<!超过)(?<!逾期)(?<![\d.])(\d+)天|(?<![\d.])(?<![晚迟])(?<![晚迟]了)(?<!逾期)(\d+)天[^，。？]*?(?:送|到村|配送|能到)"
+    r"(?:送|到村|配送|快递|物流|包裹|寄)[^，。？]*?(?<![晚迟])(?<![晚迟]了)(?<!超过)(?<!逾期)(?<![\d.])(\d+(?:\.\d+)?天半?)|(?<![\d.])(?<![晚迟])(?<![晚迟]了)(?<!逾期)(\d+(?:\.\d+)?天半?)[^，。？]*?(?:送|到村|配送|能到)"
 )
 _MONTH_DAY = re.compile(r"(?:(20\d\d)年)?(\d{1,2})月(?:(\d{1,2})[日号]?|(初|上旬))")
+_MONTH_END = re.compile(r"(?:(20\d\d)年)?(\d{1,2})月(?:份)?(?:底|末)(?!前)")
+_REPORTS = re.compile(r"[报交送寄]|传真|反馈")
+_FINISHES = re.compile(r"整改|改完|改好|销号|验")
+# Somebody's own plan (拖到国庆行吗), not a question what the deadline is (6月底前就得验完吧).
+_PLANS = re.compile(r"[拖推延放等]到|推迟|延后|才|再[验改弄搞]|行[吗不吧]|可以|[能成]吗|来得及|赶得上|算晚|算迟|逾期|超期|过期")
+_PUT_OFF = re.compile(r"[拖推延放等]到(20\d\d)年(?![度\d底末初上下])")
+_BY = re.compile(
+    r"(?P<next>明年|下一?年)?(?:(?P<year>20\d\d)年)?"
+    r"(?:(?P<month>\d{1,2})月份?(?:(?P<day>\d{1,2})[日号]?|(?P<early>初|上旬)|(?P<middle>中旬?))?"
+    r"|(?P<feast>国庆|元旦)|(?P<half>[上下]半年)|(?P<last>年底|年末|年尾))?"
+)
 
 
 def _rates(text: str) -> dict[str, float]:
@@ -163,6 +201,14 @@ def _truths(text: str) -> dict[str, bool]:
             found[key] = False
         elif yes.search(text):
             found[key] = True
+    if re.search(r"(?:不是|不属于|非|不算)边远", text):
+        found["remote_area"] = False
+    elif re.search(r"(?<!除)(?<!除了)(?<!是不是)(?<!算)(?<!属于)(?:边远|偏远)(?!.{0,4}[除之以]外|.{0,6}(?:怎么|如何|谁)?(?:定|界定|认定|划分))", text):
+        found["remote_area"] = True
+    if re.search(r"(?:没用|没有用|没花|不是|没拿|没沾|非)(?:国家|中央)|(?:自筹|自有|自己的?|县级(?:配套)?|地方|省级|企业自己?)(?:资金|掏|出|的?钱|财政)", text):
+        found["central_funded"] = False
+    elif re.search(r"中央(?:财政)?(?:资金|的?钱|专项)|(?:国家|示范|专项)的?(?:资金|钱)", text):
+        found["central_funded"] = True
     if re.search(r"非贫困县|不是贫困县", text):
         found["poverty_county"] = False
     elif re.search(r"(?:我们?|咱们?|本)县?是(?:个)?(?:国家级)?贫困县|国贫县", text):
@@ -173,12 +219,48 @@ def _truths(text: str) -> dict[str, bool]:
 def _submitted(text: str, year: int) -> date | None:
     match = _MONTH_DAY.search(text)
     if not match:
-        return None
+        ends = _MONTH_END.search(text) if _REPORTS.search(text) else None
+        return _month_end(int(ends[1] or year), int(ends[2])) if ends and 1 <= int(ends[2]) <= 12 else None
     day = {"初": 1, "上旬": 1}.get(match[4] or "", 0) or int(match[3])
     try:
         return date(int(match[1] or year), int(match[2]), day)
     except ValueError:
         return None
+
+
+def _month_end(year: int, month: int) -> date:
+    return (date(year + month // 12, month % 12 + 1, 1)) - timedelta(days=1)
+
+
+def _finished(text: str, year: int) -> date | None:
+    """The day by which a question would finish: 拖到国庆 is 1 October, 7月底 its last day, 明年 1 January at the earliest.
+
+    A batch (2016年度) and a year alone name no day. Written for deadlines at the end of a half year, where a month
+    without a day is judged the same on each of its days.
+    """
+    for match in _BY.finditer(text):
+        part = match.groupdict()
+        on = int(part["year"] or year) + bool(part["next"])
+        if part["month"]:
+            return _day_of(on, int(part["month"]), part)
+        if part["feast"]:
+            return date(on, 10, 1) if part["feast"] == "国庆" else date(on + (not part["next"]), 1, 1)
+        if part["half"]:
+            return date(on, 6, 30) if part["half"] == "上半年" else date(on, 7, 1)
+        if part["last"]:
+            return date(on, 12, 31)
+        if part["next"]:
+            return date(on, 1, 1)
+    put_off = _PUT_OFF.search(text)
+    return date(int(put_off[1]), 1, 1) if put_off else None
+
+
+def _day_of(year: int, month: int, part: dict[str, str]) -> date | None:
+    if not 1 <= month <= 12:
+        return None
+    day = int(part["day"]) if part["day"] else 1 if part["early"] else 15 if part["middle"] else 31
+    last = _month_end(year, month)
+    return min(last, last.replace(day=max(1, min(day, last.day))))
 
 
 def read_facts(text: str, *, year: int) -> dict[str, Fact]:
@@ -195,7 +277,8 @@ def read_facts(text: str, *, year: int) -> dict[str, Fact]:
         ("applied", _APPLIED), ("delivery_days", _DAYS),
     ):  # fmt: skip
         if match := pattern.search(text):
-            found[key] = int(next(filter(None, match.groups())))
+            said = next(filter(None, match.groups()))
+            found[key] = _days(said) if key == "delivery_days" else int(said)
     if match := re.search(r"(20\d\d)年[^，。]{0,6}(?:下达|下来|拨下|的(?:指标|钱|资金))", text):
         found["fund_year"] = int(match[1])
     if match := re.search(
@@ -204,6 +287,10 @@ def read_facts(text: str, *, year: int) -> dict[str, Fact]:
         found["evaluation_year"] = int(match[1] or match[2])
     if on := _submitted(text, year):
         found["submitted_on"] = on
+    if _FINISHES.search(text) and _PLANS.search(text) and (by := _finished(text, year)):
+        found["done_on"] = by
+    if len(provinces := set(_PROVINCE.findall(text))) == 1:
+        found["province"] = _province(provinces.pop())
     return found
 
 

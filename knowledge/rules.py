@@ -20,7 +20,10 @@ from knowledge.model import CLEAR, NOT_WRITTEN, PRINCIPLE, Cite, Fact, Facts, Ve
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One case of a rule. `name` says in words when it applies; statement and sum may use {facts}."""
+    """One case of a rule. `name` says in words when it applies; statement and sum may use {facts}.
+
+    `finer` cases say more, or judge a stated date, once their own condition is known to hold.
+    """
 
     name: str
     when: ast.expr
@@ -30,6 +33,11 @@ class Case:
     cites: tuple[Cite, ...]
     sum: str = ""
     deadline: date | None = None
+    finer: tuple["Case", ...] = ()
+
+    def told(self, known: Mapping[str, Any]) -> "Case":  # Any: facts and sums
+        """The finer case that the facts decide, else this one."""
+        return next((case for case in self.finer if expressions.value(case.when, known) is True), self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +76,7 @@ class Rule:
         for case in self.cases:
             truth = expressions.value(case.when, known)
             if truth is not False:
-                remaining.append(case)
+                remaining.append(case.told(known))
             if truth is True:
                 break
         return remaining
@@ -83,6 +91,13 @@ class Rule:
     def missing(self, facts: Facts) -> list[str]:
         """Facts that would narrow the possible cases, in the rule's order."""
         used = {name for case in self.possible(facts) for name in expressions.names(case.when)}
+        used |= {
+            name
+            for case in self.possible(facts)
+            for finer in case.finer
+            for name in expressions.names(finer.when)
+            if KINDS[name].type != "date"  # a date is judged when it is stated, not asked for
+        }
         used |= {fact for name in used & set(self.sums) for fact in expressions.names(self.sums[name])}
         return [key for key in self.facts if key not in facts and key in used]
 
@@ -100,6 +115,7 @@ def _show(key: str, value: Any) -> str:  # Any: a fact or a sum
 
 
 def _case(raw: Item, file: str, rule: str, problems: Problems) -> Case | None:
+    """Read a case; its finer cases take over what they do not say themselves."""
     name = f"{rule} 的情形“{raw.get('name', '')}”"
     absent = [key for key in ("name", "when", "statement", "cite") if not raw.get(key)]
     if absent:
@@ -123,6 +139,11 @@ def _case(raw: Item, file: str, rule: str, problems: Problems) -> Case | None:
         cites=read_cites(raw["cite"], file, name, problems),
         sum=raw.get("sum", ""),
         deadline=read_date(raw.get("deadline", ""), file, name, problems),
+        finer=tuple(
+            case
+            for one in raw.get("finer") or []
+            if (case := _case({**raw, "finer": None, "sum": "", **one}, file, rule, problems))
+        ),
     )
 
 
@@ -148,7 +169,7 @@ def _rule(item: Item, file: str, problems: Problems) -> Rule:
         except ValueError as error:
             problems.add(file, name, f"sums 的 {key}：{error}。")
     cases = [case for raw in item.get("cases") or [] if (case := _case(raw, file, name, problems))]
-    for case in cases:
+    for case in [*cases, *(finer for case in cases for finer in case.finer)]:
         strange = [used for used in expressions.names(case.when) if used not in facts and used not in sums]
         if strange:
             problems.add(file, f"{name} 的情形“{case.name}”", f"条件用了未列入 facts 的 {'、'.join(strange)}。")
