@@ -357,7 +357,7 @@ def notice_show(notice_id: Annotated[str, typer.Argument(metavar="ID", help="文
 def knowledge_check() -> None:
     """检查所有知识文件；有问题时逐条列出并以 1 退出。"""
     from knowledge.base import load
-    from knowledge.coverage import uncovered
+    from knowledge.coverage import uncovered, uncovered_facts
 
     kb = load()
     forms = sum(len(entry.forms) for entry in kb.entries)
@@ -365,6 +365,8 @@ def knowledge_check() -> None:
                f"支出事项 {len(kb.expenses)}；版本 {kb.edition}")  # fmt: skip
     for clause in uncovered(kb):
         typer.echo(f"没有问答引用的条款：{clause.notice_id} {clause.label}")
+    for clause, fact in uncovered_facts(kb):
+        typer.echo(f"没有问答覆盖的事实：{clause.notice_id} {clause.label}“{fact}”")
 
 
 @knowledge_app.command("vectors")

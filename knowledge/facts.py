@@ -285,9 +285,10 @@ def read_facts(text: str, *, year: int) -> dict[str, Fact]:
         r"(20\d\d)年[^，。]{0,8}评价(?:结束|完成|做完)|评价[^，。]{0,4}(20\d\d)年(?:结束|完成|做完)", text
     ):
         found["evaluation_year"] = int(match[1] or match[2])
-    if on := _submitted(text, year):
+    asks_which = re.search(r"什么|啥|哪|谁|几|多少", text)  # 9月底报什么 states no date of the asker's
+    if not asks_which and (on := _submitted(text, year)):
         found["submitted_on"] = on
-    if _FINISHES.search(text) and _PLANS.search(text) and (by := _finished(text, year)):
+    if not asks_which and _FINISHES.search(text) and _PLANS.search(text) and (by := _finished(text, year)):
         found["done_on"] = by
     if len(provinces := set(_PROVINCE.findall(text))) == 1:
         found["province"] = _province(provinces.pop())
