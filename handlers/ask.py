@@ -173,7 +173,8 @@ def as_json(found: Answer, of_body: OfBody | None = None) -> dict[str, Any]:
 # --- the conversation --------------------------------------------------------------------------------------------
 
 
-_OF_THE_QUESTION = ("date", "province")  # kinds of facts that are asked about, not facts of the asker
+# What a question is about, which need not be true of the asker: 边远地区也要持平吗.
+_OF_THE_QUESTION = {"submitted_on", "done_on", "province", "remote_area", "central_funded"}
 
 
 def _told(turn: Turn) -> dict[str, Fact]:
@@ -241,11 +242,7 @@ def _answered(turn: Turn, text: str, before: Before | None = None) -> tuple[Answ
 
 def _store_facts(turn: Turn, facts: Mapping[str, Fact]) -> None:
     said_on = turn.now.astimezone(LOCAL).date().isoformat()
-    kept = {
-        key: {"value": _plain(value), "said_on": said_on}
-        for key, value in facts.items()
-        if KINDS[key].type not in _OF_THE_QUESTION
-    }
+    kept = {key: {"value": _plain(value), "said_on": said_on} for key, value in facts.items()}
     turn.conversation.facts = {**turn.conversation.facts, **kept}
 
 
@@ -285,7 +282,8 @@ def reply_to(turn: Turn, found: Answer, of_body: OfBody) -> Reply:
         options = [Option(label=say("ask.judge", title=rule.title), value=f"判断 {rule.id}")]
     if found.kind != "chat":
         _remember(turn, turn.text, found)
-        _store_facts(turn, {k: value for k, value in found.facts.items() if not _from_body(of_body, k, value)})
+        own = {key: value for key, value in found.facts.items() if key not in _OF_THE_QUESTION}
+        _store_facts(turn, {key: value for key, value in own.items() if not _from_body(of_body, key, value)})
     return Reply(
         text=written["text"],
         options=tuple(options),

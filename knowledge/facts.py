@@ -135,7 +135,9 @@ _BARE_RATE = re.compile(
 _SHORT_OF = re.compile(r"(?:不到|没到|未到|低于|不足|不满|少于|达不到|没有?达到|未达到?|没用到|没花到|没拨到)了?$")
 _USE = re.compile(r"使用率?|用了|花了|花到|花掉|用到|用掉|使用|支出率")
 _PAYOUT = re.compile(r"拨付|支付|拨了|拨到|付了|打出去|再申报|二次申报|再报")
-_BATCH = re.compile(r"(?<![拖推延放等]到)(20[0-3]\d)年(?!\d*月|底|初|结束|完成|做完|[^，。]{0,6}下达|[^，。]{0,8}评价(?:结束|完成|做完))")
+_BATCH = re.compile(
+    r"(?<![拖推延放等]到)(20[0-3]\d)年(?!\d*月|底|初|结束|完成|做完|[^，。]{0,6}下达|[^，。]{0,8}评价(?:结束|完成|做完))"
+)
 _NO_COMPLETE = re.compile(
     r"没(?:有)?(?:完工|投用|投入使用|建完|建成|弄完|干完)|未(?:完工|投入使用|建成)|在建|还在(?:建|施工)|完工一半|(?:一半|部分)[^，。]{0,4}(?:没|未)"
 )
@@ -160,11 +162,11 @@ _DAYS = re.compile(
     r"(?:送|到村|配送|快递|物流|包裹|寄)[^，。？]*?(?<![晚迟])(?<![晚迟]了)(?<!超过)(?<!逾期)(?<![\d.])(\d+(?:\.\d+)?天半?)|(?<![\d.])(?<![晚迟])(?<![晚迟]了)(?<!逾期)(\d+(?:\.\d+)?天半?)[^，。？]*?(?:送|到村|配送|能到)"
 )
 _MONTH_DAY = re.compile(r"(?:(20\d\d)年)?(\d{1,2})月(?:(\d{1,2})[日号]?|(初|上旬))")
-_MONTH_END = re.compile(r"(?:(20\d\d)年)?(\d{1,2})月(?:份)?(?:底|末)(?!前)")
-_REPORTS = re.compile(r"[报交送寄]|传真|反馈")
 _FINISHES = re.compile(r"整改|改完|改好|销号|验")
 # Somebody's own plan (拖到国庆行吗), not a question what the deadline is (6月底前就得验完吧).
-_PLANS = re.compile(r"[拖推延放等]到|推迟|延后|才|再[验改弄搞]|行[吗不吧]|可以|[能成]吗|来得及|赶得上|算晚|算迟|逾期|超期|过期")
+_PLANS = re.compile(
+    r"[拖推延放等]到|推迟|延后|才|再[验改弄搞]|行[吗不吧]|可以|[能成]吗|来得及|赶得上|算晚|算迟|逾期|超期|过期"
+)
 _PUT_OFF = re.compile(r"[拖推延放等]到(20\d\d)年(?![度\d底末初上下])")
 _BY = re.compile(
     r"(?P<next>明年|下一?年)?(?:(?P<year>20\d\d)年)?"
@@ -203,9 +205,15 @@ def _truths(text: str) -> dict[str, bool]:
             found[key] = True
     if re.search(r"(?:不是|不属于|非|不算)边远", text):
         found["remote_area"] = False
-    elif re.search(r"(?<!除)(?<!除了)(?<!是不是)(?<!算)(?<!属于)(?:边远|偏远)(?!.{0,4}[除之以]外|.{0,6}(?:怎么|如何|谁)?(?:定|界定|认定|划分))", text):
+    elif re.search(
+        r"(?<!除)(?<!除了)(?<!是不是)(?<!算)(?<!属于)(?:边远|偏远)(?!.{0,4}[除之以]外|.{0,6}(?:怎么|如何|谁)?(?:定|界定|认定|划分))",
+        text,
+    ):
         found["remote_area"] = True
-    if re.search(r"(?:没用|没有用|没花|不是|没拿|没沾|非)(?:国家|中央)|(?:自筹|自有|自己的?|县级(?:配套)?|地方|省级|企业自己?)(?:资金|掏|出|的?钱|财政)", text):
+    if re.search(
+        r"(?:没用|没有用|没花|不是|没拿|没沾|非)(?:国家|中央)|(?:自筹|自有|自己的?|县级(?:配套)?|地方|省级|企业自己?)(?:资金|掏|出|的?钱|财政)",
+        text,
+    ):
         found["central_funded"] = False
     elif re.search(r"中央(?:财政)?(?:资金|的?钱|专项)|(?:国家|示范|专项)的?(?:资金|钱)", text):
         found["central_funded"] = True
@@ -219,8 +227,7 @@ def _truths(text: str) -> dict[str, bool]:
 def _submitted(text: str, year: int) -> date | None:
     match = _MONTH_DAY.search(text)
     if not match:
-        ends = _MONTH_END.search(text) if _REPORTS.search(text) else None
-        return _month_end(int(ends[1] or year), int(ends[2])) if ends and 1 <= int(ends[2]) <= 12 else None
+        return None
     day = {"初": 1, "上旬": 1}.get(match[4] or "", 0) or int(match[3])
     try:
         return date(int(match[1] or year), int(match[2]), day)

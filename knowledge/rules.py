@@ -169,7 +169,7 @@ def _rule(item: Item, file: str, problems: Problems) -> Rule:
         except ValueError as error:
             problems.add(file, name, f"sums 的 {key}：{error}。")
     cases = [case for raw in item.get("cases") or [] if (case := _case(raw, file, name, problems))]
-    for case in [*cases, *(finer for case in cases for finer in case.finer)]:
+    for case in [*cases, *(finer for one in cases for finer in one.finer)]:
         strange = [used for used in expressions.names(case.when) if used not in facts and used not in sums]
         if strange:
             problems.add(file, f"{name} 的情形“{case.name}”", f"条件用了未列入 facts 的 {'、'.join(strange)}。")

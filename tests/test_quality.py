@@ -1,5 +1,6 @@
 """How well questions are answered that were written without sight of the entries."""
 
+import statistics
 import uuid
 from collections.abc import Iterator
 
@@ -49,6 +50,28 @@ def test_with_the_encoder_more_is_answered_right(kb: KnowledgeBase) -> None:
     assert found["right"] >= 0.91
     assert found["said_and_wrong"] <= 0.055
     assert found["refused"] >= 0.93
+
+
+@pytest.mark.parametrize("row", scoring.rows("twins"), ids=lambda row: row["q"])
+def test_a_vague_question_between_twins_gets_both(kb: KnowledgeBase, lexical: Desk, row: scoring.Row) -> None:
+    assert scoring.states_both(row, asker(lexical)(row))
+    if kb.dense:
+        with desk(kb) as running:
+            assert scoring.states_both(row, asker(running)(row))
+
+
+def test_the_conclusion_alone_answers_and_cards_are_short(kb: KnowledgeBase) -> None:
+    answered, lengths = [], []
+    with desk(kb) as running:
+        ask = asker(running)
+        for row in scoring.rows(*ROUNDS):
+            answer = ask(row)
+            if answer["kind"] == "answer":
+                lengths.append(len(answer["text"]))
+            if row["must"] and scoring.judge(row, answer) == "right":
+                answered.append(scoring.headline_answers(row, answer))
+    assert sum(answered) / len(answered) >= 0.9
+    assert statistics.median(lengths) <= 250
 
 
 def test_every_stored_vector_belongs_to_a_form_and_few_forms_lack_one(kb: KnowledgeBase) -> None:

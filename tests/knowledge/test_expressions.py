@@ -114,7 +114,7 @@ def test_dates_are_written_as_iso_texts() -> None:
         ("(x for x in y)", "不支持的写法"),
         ("a ** 9", "不支持的写法"),
         ("a % 2", "不支持的写法"),
-        ("a in b", "不支持的写法"),
+        ("a not in b", "不支持的写法"),
         ("a is b", "不支持的写法"),
         ("(a := 1)", "不支持的写法"),
         ("f'{a}'", "不支持的写法"),
@@ -132,3 +132,20 @@ def test_anything_else_is_refused(text: str, remedy: str) -> None:
 def test_names_come_once_and_without_functions() -> None:
     assert sorted(names(parse("b < ceil(a / 3) and (b or c)"))) == ["a", "b", "c"]
     assert names(parse("ceil(applied / 3)")) == ["applied"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("a in '河北、山西'", True), ("a in '北京、天津'", False), ("b in '河北'", None)]
+)
+def test_a_word_is_looked_for_among_words(text: str, expected: bool | None) -> None:
+    assert value(parse(text), {"a": "河北"}) is expected
+
+
+def test_a_part_of_a_word_is_not_that_word() -> None:
+    assert value(parse("a in '黑龙江、江苏'"), {"a": "江"}) is False
+
+
+def test_the_year_of_a_date_is_compared() -> None:
+    assert value(parse("year(on) > 2020"), {"on": date(2020, 12, 31)}) is False
+    assert value(parse("year(on) > 2020"), {"on": date(2021, 1, 1)}) is True
+    assert value(parse("year(on) > 2020"), {}) is None

@@ -29,6 +29,13 @@ TYPED: list[tuple[str, str, Fact, str]] = [
     ("applied", "十二个", 12, "12"),
     ("poverty_applied", "4个", 4, "4"),
     ("delivery_days", "三天", 3, "3"),
+    ("delivery_days", "三天半", 3.5, "3.5"),
+    ("delivery_days", "3.1", 3.1, "3.1"),
+    ("done_on", "7月1日", date(2020, 7, 1), "2020年7月1日"),
+    ("remote_area", "是", True, "是"),
+    ("central_funded", "否", False, "否"),
+    ("province", "河北省", "河北", "河北"),
+    ("province", "兵团", "新疆生产建设兵团", "新疆生产建设兵团"),
     ("fund_year", "2018年", 2018, "2018年"),
     ("submitted_on", "5月30日", date(2020, 5, 30), "2020年5月30日"),
     ("submitted_on", "2021-06-01", date(2021, 6, 1), "2021年6月1日"),
@@ -113,8 +120,53 @@ def test_facts_are_read_out_of_a_question(question: str, facts: dict[str, Fact])
     assert read_facts(normalise(question), year=2020) == facts
 
 
+BY: list[tuple[str, date]] = [
+    ("整改拖到国庆行不行", date(2020, 10, 1)),
+    ("整改7月底才能弄完", date(2020, 7, 31)),
+    ("整改拖到2月可以吗", date(2020, 2, 29)),
+    ("整改7月初弄完行吗", date(2020, 7, 1)),
+    ("整改拖到年底行吗", date(2020, 12, 31)),
+    ("整改上半年弄完行吗", date(2020, 6, 30)),
+    ("整改下半年再弄行吗", date(2020, 7, 1)),
+    ("验收拖到明年行吗", date(2021, 1, 1)),
+    ("验收拖到明年3月行吗", date(2021, 3, 31)),
+    ("验收拖到元旦行吗", date(2021, 1, 1)),
+    ("验收拖到2021年行吗", date(2021, 1, 1)),
+]
+
+
+@pytest.mark.parametrize(("question", "by"), BY)
+def test_the_day_by_which_something_would_be_finished_is_read(question: str, by: date) -> None:
+    assert read_facts(normalise(question), year=2020)["done_on"] == by
+
+
+@pytest.mark.parametrize(
+    "question", ["整改什么时候完成", "整改拖到13月行吗", "我们6月底前就得验收完吧", "7月底整改要做什么"]
+)
+def test_a_day_that_nobody_plans_is_not_read(question: str) -> None:
+    assert "done_on" not in read_facts(normalise(question), year=2020)
+
+
+@pytest.mark.parametrize(
+    ("question", "facts"),
+    [
+        ("我们是边远地区，快递费要一样吗", {"remote_area": True}),
+        ("我们不是边远地区，快递费要一样吗", {"remote_area": False}),
+        ("除边远地区外要持平吗", {}),
+        ("我们算边远地区吗", {}),
+        ("用中央资金建的站点", {"central_funded": True}),
+        ("企业自己掏钱建的站点", {"central_funded": False}),
+        ("河北在主送名单里吗", {"province": "河北"}),
+        ("江苏浙江都在主送名单里吗", {}),
+    ],
+)
+def test_what_a_question_says_of_place_and_funds_is_read(question: str, facts: dict[str, Fact]) -> None:
+    assert read_facts(normalise(question), year=2020) == facts
+
+
 def test_every_kind_can_be_read_out_of_a_question() -> None:
-    read = set().union(*(facts for _, facts in QUESTIONS)) | {"evaluation_year"}
+    read = set().union(*(facts for _, facts in QUESTIONS)) | {"evaluation_year", "done_on"}
+    read |= {"remote_area", "central_funded", "province"}
     assert read == set(KINDS)
 
 

@@ -25,6 +25,8 @@ QUESTIONS: list[tuple[str, str, str | None, list[str]]] = [
     ("使用率95%，项目没完工，能验收吗", "acceptance", "no", ["基本完工并投入使用"]),
     ("县到村配送2天行吗", "delivery-days", "yes", ["一般不超过3天"]),
     ("县到村配送3天行吗", "delivery-days", "yes", ["一般不超过3天"]),
+    ("县到村配送3.1天行吗", "delivery-days", "conditional", ["3.1天", "超过“一般不超过3天”"]),
+    ("县到村配送三天半行吗", "delivery-days", "conditional", ["3.5天", "超过“一般不超过3天”"]),
     ("县到村配送4天行吗", "delivery-days", "conditional", ["超过“一般不超过3天”"]),
     ("给了5个名额，申报7个行吗", "application-ceiling", "yes", ["7个", "未超过上限"]),
     ("给了5个名额，申报8个行吗", "application-ceiling", "no", ["7个", "超过上限"]),
@@ -39,6 +41,28 @@ QUESTIONS: list[tuple[str, str, str | None, list[str]]] = [
     ("2018年度示范县什么时候完成整改", "rectification-date", None, ["绩效评价结束当年"]),
     ("2018年下达的资金没用完要收回吗", "idle-funds", "yes", ["2018年及以前", "未实际安排使用"]),
     ("2019年下达的资金没用完要收回吗", "idle-funds", "conditional", ["只写到2018年及以前"]),
+    ("2016年度示范县已开展绩效评价，整改6月30日弄完行吗", "rectification-date", "yes", ["6月30日在2020年上半年以内"]),
+    ("2016年度示范县已开展绩效评价，整改7月1日弄完行吗", "rectification-date", "no", ["7月1日已过2020年上半年"]),
+    ("2016年度示范县已开展绩效评价，整改拖到国庆行不行", "rectification-date", "no", ["10月1日已过2020年上半年"]),
+    ("2018年度示范县评价2020年结束，整改12月底完成行吗", "rectification-date", "yes", ["12月31日在绩效评价结束当年"]),
+    ("2018年度示范县评价2020年结束，整改拖到2021年1月行吗", "rectification-date", "no", ["已过绩效评价结束当年"]),
+    ("2016年度示范县验收12月31日搞完可以吗", "acceptance-date", "yes", ["不晚于2020年年底", "由省里另定"]),
+    ("2015年度示范县验收拖到2021年行不行", "acceptance-date", "no", ["2021年1月1日已过2020年年底"]),
+    ("我们是边远地区，快递费要和省会一样吗", "parcel-cost", "no", ["边远地区不在此列", "文件未写"]),
+    ("我们是边远地区，快递费比省会高可以吗", "parcel-cost", "yes", ["边远地区不在此列"]),
+    ("我们县不是边远地区，快递成本比省会高可以吗", "parcel-cost", "conditional", ["原则上应与省会城市持平"]),
+    ("用中央资金建的站点要不要挂标识", "labelling", "yes", ["显著位置", "全国电子商务进农村综合示范项目"]),
+    ("县里自筹资金的项目要贴标识吗", "labelling", "conditional", ["没有要求，也没有禁止"]),
+    ("河北在主送名单里吗", "addressees", "yes", ["列有河北"]),
+    ("兵团在不在主送名单", "addressees", "yes", ["新疆生产建设兵团"]),
+    ("天津在主送范围吗", "addressees", "no", ["没有列天津"]),
+    ("推荐回执4月29日报算晚吗", "nomination-late", "no", ["未过4月30日"]),
+    ("推荐回执4月30日报行吗", "nomination-late", "yes", ["未过4月30日"]),
+    ("推荐回执5月1日报行吗", "nomination-late", "no", ["已过4月30日"]),
+    ("最终名单6月25日报行吗", "final-list-late", "yes", ["未过6月25日"]),
+    ("最终名单6月26日报行吗", "final-list-late", "no", ["已过6月25日"]),
+    ("样板情况9月30日上报行吗", "model-report-late", "yes", ["未过9月30日"]),
+    ("样板情况10月1日上报行吗", "model-report-late", "no", ["已过9月30日", "由省上报"]),
     ("5月29日报县排序名单可以吗", "ranked-list-late", "yes", ["未过5月29日"]),
     ("5月30日报县排序名单可以吗", "ranked-list-late", "no", ["已过5月29日", "视同自动放弃"]),
     ("5月29日报送排序名单算逾期吗", "ranked-list-late", "no", ["未过5月29日"]),
@@ -84,7 +108,12 @@ STATED: list[tuple[str, dict[str, str], str]] = [
     ("poverty-share", {"applied": "13", "poverty_applied": "5"}, "达到“原则上不少于1/3”（5个）"),
     ("rectification-date", {"batch_year": "2014", "evaluated": "是"}, "6月30日前"),
     ("rectification-date", {"batch_year": "2017", "evaluated": "是"}, "6月30日前"),
-    ("rectification-date", {"batch_year": "2018"}, "绩效评价结束当年"),
+    ("rectification-date", {"batch_year": "2018", "evaluation_year": "2020"}, "即在2020年内"),
+    ("rectification-date", {"batch_year": "2018", "evaluation_year": "2021"}, "即在2021年内"),
+    ("acceptance-date", {"batch_year": "2017"}, "今年年底前（2020年12月31日前）"),
+    ("acceptance-date", {"batch_year": "2018"}, "2018年度及以后示范县的验收时限，144号文未写"),
+    ("delivery-days", {"delivery_days": "2.9"}, "2.9天，在“一般不超过3天”以内"),
+    ("delivery-days", {"delivery_days": "3.1"}, "3.1天，超过“一般不超过3天”"),
     ("rectification-date", {"batch_year": "2014", "evaluated": "否"}, "文件未写整改时限"),
     ("rectification-date", {"batch_year": "2013"}, "没有写到这种情况"),
     ("idle-funds", {"fund_year": "2018"}, "统一收回"),
@@ -166,6 +195,32 @@ def test_a_passed_deadline_is_noted_the_day_after(kb: KnowledgeBase) -> None:
     passed = "时限已过（2020年6月30日）"
     assert passed not in applied(kb, "rectification-date", typed, date(2020, 6, 30)).notes
     assert passed in applied(kb, "rectification-date", typed, date(2020, 7, 1)).notes
+
+
+def test_a_date_decides_what_it_can_while_the_batch_is_unknown(kb: KnowledgeBase) -> None:
+    found = answer(kb, "整改7月底才能弄完可以吗", on=MAY)
+    assert (found.route, found.verdict) == ("rule:rectification-date", "conditional")
+    assert "2020年7月31日已过2020年上半年" in found.statement
+    assert "2018年度及以后" in found.statement
+    assert found.missing[0] == "batch_year"
+
+
+def test_the_arithmetic_of_a_stated_date_is_shown(kb: KnowledgeBase) -> None:
+    [shown] = answer(kb, "2016年度示范县已开展绩效评价，整改拖到国庆行不行", on=MAY).sums
+    assert shown.startswith("2020年10月1日晚于2020年6月30日")
+
+
+@pytest.mark.parametrize("question", ["9月底报什么", "我们16年的县6月底前就得验收完吧"])
+def test_a_date_that_is_asked_about_is_not_judged(kb: KnowledgeBase, question: str) -> None:
+    assert not answer(kb, question, on=MAY).facts.keys() & {"submitted_on", "done_on"}
+
+
+def test_the_provinces_of_the_rule_are_those_of_the_clause(kb: KnowledgeBase) -> None:
+    [addressed] = kb.rules["addressees"].cases[0].cites
+    names = addressed.quote.removesuffix("商务主管部门：").split("、")
+    assert len(names) == 29
+    for name in names:
+        assert applied(kb, "addressees", {"province": name}).verdict == "yes"
 
 
 def test_one_rate_does_not_decide_the_other_rule(kb: KnowledgeBase) -> None:

@@ -2,7 +2,7 @@
 
 A row of a question file: `q`, `prev` (earlier questions of the conversation), `answerable`, `gold` clauses any one of
 which is a right main citation, `must` groups of strings of which the card must hold one each, `verdict` of the yes/no
-question as asked or null. The files were written from the notices alone, without sight of the entries.
+question as asked or null. A row of twins.jsonl has `both` clauses in place of `gold`. The files were written from the notices alone, without sight of the entries.
 """
 
 import json
@@ -52,6 +52,20 @@ def judge(row: Row, answer: Row) -> str:
     contrary = row["verdict"] in _OPPOSITE and answer["verdict"] == _OPPOSITE[row["verdict"]]
     overstated = row["verdict"] == "conditional" and answer["verdict"] in _OPPOSITE and not _QUALIFIED.search(text[:80])
     return "right" if _cites(row, answer) and stated and not contrary and not overstated else "wrong"
+
+
+def states_both(row: Row, answer: Row) -> bool:
+    """True when the answer to a twin question cites both its clauses and says something of each."""
+    cited = {(citation["notice_id"], citation["clause"]) for citation in answer["citations"]}
+    text = _plain(answer["text"])
+    said = all(any(_plain(one) in text for one in group) for group in row["must"])
+    return answer["kind"] == "answer" and said and all(tuple(clause) in cited for clause in row["both"])
+
+
+def headline_answers(row: Row, answer: Row) -> bool:
+    """True when the conclusion alone, before the first quotation, holds what the row's `must` asks for."""
+    conclusion = _plain(answer["text"].split("\n“")[0])
+    return all(any(_plain(one) in conclusion for one in group) for group in row["must"] or [])
 
 
 def totals(questions: Iterable[Row], ask: Callable[[Row], Row]) -> dict[str, float]:
