@@ -79,6 +79,12 @@ def test_a_stated_fact_is_remembered_and_shown_with_the_answer(talk: Talk) -> No
     assert "按您提供的情况：资金拨付率92%" in talk("二次申报要什么条件").text
 
 
+def test_what_a_question_is_about_is_not_remembered_of_the_asker(talk: Talk) -> None:
+    """边远地区也要持平吗 made every later answer speak to a remote county."""
+    assert "边远地区不在此列" in talk("边远地区的快递费也要和省会一样吗").text
+    assert "边远地区不在此列" not in talk("快递成本必须与省会城市持平吗").text
+
+
 def test_a_missing_fact_is_offered_and_picked_by_number(talk: Talk) -> None:
     asked = talk("16年的示范县整改期限是什么时候")
     assert [option.value for option in asked.options] == ["evaluated=是", "evaluated=否"]
