@@ -12,7 +12,6 @@ import os
 import secrets
 import shutil
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
@@ -28,6 +27,7 @@ from urllib.parse import urlencode
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from storage.db import sqlite_driver  # noqa: E402
 from tests.fakes import crypto  # noqa: E402
 from tests.fakes.wechat import APP, SECRET, TOKEN, element  # noqa: E402
 from tests.questions import scoring  # noqa: E402
@@ -192,7 +192,7 @@ def saturate(port: int, first: int) -> str:
 
 def stored(database: Path) -> tuple[int, int]:
     """How many load messages are stored, and how many different ones."""
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite_driver().connect(str(database))) as connection:
         row = connection.execute(
             "SELECT count(*), count(DISTINCT message_id) FROM exchange WHERE address LIKE 'o-load-%'"
         ).fetchone()
