@@ -21,7 +21,8 @@ _DAY = rf"{_YEAR}(?P<month>{_N})月(?P<day>{_N})[日号]{_CLOCK}"
 _MONTH = rf"{_YEAR}(?P<month>{_N})月(?:份)?(?P<part>上旬|中旬|下旬|底|末|初|中)?"
 _SPAN = rf"{_YEAR}(?:第?(?P<quarter>[一二三四1-4])(?:个)?季度|(?P<halfyear>[上下])半年|(?P<yearpart>年?(?:底|末|内|终))|(?P<mid>年中))(?P<end>末|底|内)?"
 _PERIOD = re.compile(
-    rf"(?P<event>(?:自|从|于|在)?[^，。；：、]{{2,40}}?(?:之日起|之后|以后|后|当日起|起))的?(?P<count>{_N})(?:个)?(?P<unit>工作日|日|天|月|个月|周|小时|年)(?:之?内|以内|内)"
+    rf"(?P<event>(?:自|从|于|在)?[^，。；：、]{{2,40}}?(?:之日起|之后|以后|后|当日起|起))的?[，,]?(?:应当?|须|要)?(?:在|于)?(?P<count>{_N})(?:个)?(?P<unit>工作日|日|天|月|周|小时|年)(?:之?内|以内)"
+    rf"|(?:应当?|须|要|请)(?:在|于)?(?P<alone>{_N})(?:个)?(?:工作日|日|天|月|周|小时)(?:之?内|以内)"
 )
 _EVENT_YEAR = re.compile(
     r"(?P<event>[^，。；：、于在应]{2,16}(?:结束|完成|下达|批复|验收))的?当年(?=[^，。；]{0,4}(?:完成|办结|报|年底|内|实现))"
@@ -42,13 +43,13 @@ _PLAN = re.compile(r"(?:拟|计划|预计)(?:于|在)?\s*$")
 
 _WHO_HEAD = r"(?:各|有关|相关|所有|全部|省级|市级|县级|乡镇|中央|受支持|受理|拟?申报|示范|承办|项目|低风险|中高风险|贫困|牵头|上述|本省|(?:20\d\d(?:[—\-至]20\d\d)?年度?)|[、和及]|商务|财政|扶贫|乡村振兴|农业农村|供销|邮政|主管|行业|第三方|评价|审计|监理|验收|省|市|县|区|州|盟|自治区|团场|实施|建设|运营|培训|（[^）]{1,10}）)"
 _WHO = re.compile(
-    rf"(?:{_WHO_HEAD}){{0,12}}(?:主管部门|部门|省份|商务厅|财政厅|商务局|财政局|农业农村局|供销社|商务部|财政部|三部门|人民政府|示范县|申报县|试点县|县市区|县区|各[省市县区地]|各设区市|申报主体|主体|单位|企业|机构|公司|合作社|院校|专家组|领导小组|(?<=[各示])县|省商务厅|省财政厅|各县)"
+    rf"(?:{_WHO_HEAD}){{0,12}}(?:主管部门|部门|省份|商务厅|财政厅|商务局|财政局|农业农村局|供销社|商务部|财政部|三部门|人民政府|示范县|申报县|试点县|县市区|县区|各[省市县区地](?!州)|各设区市|各市州|各州市|基地|申报主体|主体|单位|企业|机构|公司|合作社|院校|专家组|领导小组|(?<=[各示])县|省商务厅|省财政厅|各县)"
 )
 _NOT_WHO = re.compile(r"(?:报送?|上报|会同|商|配合|反馈|抄送|给|至|送|对|与|经|报经|委托)$")
 _DOES = re.compile(r"(?:应|要|须|需|负责|力争|必须|务必|于|在|原则上|每)")
 _WHOM = re.compile(
-    r"(?:报送|上报|反馈|提交|抄送|函报|报告|报备|报|寄送|送)(?:至|给|到|于)?(?P<after>(?:我)?[^，。；（()）的]{0,22}?(?:主管部门|部门|财政部|商务部|厅|局|委|司|处|办公室|办|政府|中心|专班))(?![一-龥]{0,3}(?:的|备案的))"
-    r"|向(?P<toward>[^，。；]{2,22}?(?:部门|部|厅|局|委|司|处|办|政府|中心))(?:报送|提交|报告|申请|备案|提出|反馈)"
+    r"(?:报送|上报|反馈|提交|抄送|函报|报告|报备|报|寄送|送)(?:至|给|到|于)?(?P<after>(?:[^，。；（()）的]|[（(][^）)]{1,4}[）)]){0,22}?(?:主管部门|部门|财政部|商务部|厅|局|委|司|处|办公室|办|政府|中心|专班))(?![一-龥]{0,3}(?:的|备案的))"
+    r"|向(?P<toward>[^，。；]{2,22}?(?:部门|部|厅|局|委|司|处|办|政府|中心))(?:报送|提交|报告|申请|备案|提出|反馈|推荐)"
 )
 
 
@@ -112,7 +113,8 @@ class Reader:
         rest = sentence[one.end : until]
         action = re.split(r"[；。]", rest)[0].strip("，, 、")
         action = re.sub(r"[，,、]?(?:并|和|及|以及|且)?(?:于|在|分别于|应于)?$", "", action)
-        whom = _WHOM.search(sentence[one.end :]) or _WHOM.search(sentence[: one.start])
+        near = rest if len(rest) > 6 else sentence[one.end :]  # dates of one list share what follows
+        whom = _WHOM.search(near) or _WHOM.search(sentence[: one.start])
         return Deadline(
             text=sentence[one.start : one.end],
             on=one.on,
@@ -129,7 +131,7 @@ class Reader:
 
     def _who(self, prefix: str, before: list[str]) -> str:
         """The nearest body named as the doer, in the sentence, else in those before it, else the addressee."""
-        for text in (prefix, *reversed(before)):
+        for text in (prefix.rpartition("；")[2], prefix, *reversed(before)):
             named = [match for match in _WHO.finditer(text) if not _NOT_WHO.search(text[: match.start()])]
             doers = [
                 match for match in named if _DOES.match(text[match.end() :]) or text[: match.start()].endswith("请")
@@ -213,9 +215,9 @@ class Reader:
 
     def _periods(self, sentence: str) -> list[_Found]:
         found = [
-            _Found(start=match.start(), end=match.end(), on=None, granularity="period")
+            _Found(start=_period_start(match), end=match.end(), on=None, granularity="period")
             for match in _PERIOD.finditer(sentence)
-            if not re.search(r"每(?:年|月|季|周)", match["event"])
+            if not re.search(r"每(?:年|月|季|周)", match["event"] or "")
         ]
         years = (
             _Found(start=m.start(), end=m.end(), on=None, granularity="event") for m in _EVENT_YEAR.finditer(sentence)
@@ -316,6 +318,12 @@ class Reader:
         )
         planned = re.search(r"(?:拟|计划|预计|将)(?:于|在)\s*$", before)
         return bool(aimed) and not planned and bool(re.match(rf"[，,]?[^，。；已了]{{0,14}}?{_BINDS}(?!了)", after))
+
+
+def _period_start(match: re.Match[str]) -> int:
+    """Where the event's own words begin, without the body that owes: 各县应｜自资金下达之日起."""
+    opened = re.match(r".*?(?=自(?!评|查|行|治|然|主|动|愿)|从|收到|接到|(?:应|要|须)?(?:在|于))", match["event"] or "")
+    return match.start() + (opened.end() if opened else 0)
 
 
 def _without_titles(sentence: str) -> str:

@@ -70,7 +70,7 @@ def draft_of(text: str, name: str = "粘贴的正文") -> Draft:
     issued = _issued(lines, clauses)
     issuer = _issuer(title, head, clauses)
     basis = issued or _year_only(number, title)
-    reader = Reader(basis, _addressee(head))
+    reader = Reader(basis, _addressee(clauses))
     binding = [one for one in clauses if not _is_frame(one, title)]
     deadlines = tuple(due for one in binding for due in reader.read(one.label, one.full))
     return Draft(
@@ -96,8 +96,16 @@ def _title(head: list[str]) -> str:
     for pattern in (_TITLE, _PLAIN_TITLE):
         for line in head:
             if pattern.fullmatch(line.strip()) and not _NUMBER.fullmatch(line):
-                return re.sub(r"(?<=[\u4e00-\u9fff]) +(?=[\u4e00-\u9fff])", "", line.strip())
+                return _closed_up(line.strip())
     return ""
+
+
+def _closed_up(title: str) -> str:
+    """A title without the spaces of its typesetting; those between issuing bodies stay."""
+    bodies, about, rest = title.rpartition("关于")
+    parts = bodies.split()
+    apart = len(parts) > 1 and all(re.search(rf"{_OFFICE}$", part) for part in parts)
+    return (" " if apart else "").join(parts) + about + re.sub(r"(?<=[\u4e00-\u9fff]) +(?=[\u4e00-\u9fff])", "", rest)
 
 
 def _number(head: list[str]) -> str | None:
@@ -158,9 +166,9 @@ def _year_only(number: str | None, title: str) -> date | None:
     return date(int(years[0]), 1, 1) if len(years) == 1 else None
 
 
-def _addressee(head: list[str]) -> str:
-    line = next((line for line in head if line.endswith(("：", ":")) and len(line) < 200), "")
-    return line.rstrip("：:")
+def _addressee(clauses: Sequence[Clause]) -> str:
+    opening = (one.text for one in clauses if one.label.startswith("导语"))
+    return next((line.rstrip("：:") for line in opening if line.endswith(("：", ":")) and len(line) < 200), "")
 
 
 def _is_frame(clause: Clause, title: str) -> bool:

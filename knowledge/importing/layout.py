@@ -182,7 +182,9 @@ def _accepts(line: str, match: re.Match[str], level: str, value: int, cut: int, 
     place.listing = listed
     if listed:
         return value > 1
-    if not (ended or heading or (level == "row" and value == 1 and "序号" in before)):
+    spaced = level in ("chapter", "part", "article") and re.match(r"[ \u3000]", line[match.end() :])
+    in_table = level == "row" and (value > 1 or "序号" in before)
+    if not (ended or heading or spaced or in_table):
         return False
     if level in ("chapter", "part", "article", "section", "row") or value > 1 or heading:
         return True
@@ -212,6 +214,9 @@ def _goes_on(rest: str, level: str) -> bool:
     )
 
 
+_SIGNED_AGAIN = re.compile(
+    r"(?<=[厅部局委办府会署社])\s*(?=(?:财政部|商务部|国务院|农业农村部|国家)|([\u4e00-\u9fff]{2,3}省|[\u4e00-\u9fff]{2,5}[市县州区])(?=[\u4e00-\u9fff]{2,12}[厅局委办府会署社]))"
+)
 _DOC_NUMBER = re.compile(r"[\u4e00-\u9fff]{1,12}[〔\[［【(（](?:19|20)\d\d[〕\]］】)）]\s*(?:第)?\d{1,5}\s*号")
 _AFTER_OFFICE = re.compile(r".*(?:办公厅|办公室|厅|部|局|委员会|委|政府|文件|府|会)(?=[\u4e00-\u9fff])")
 _TITLE = re.compile(
@@ -242,7 +247,7 @@ def _tail(text: str) -> Iterator[str]:
     if not dated or not dated[-1].start():
         yield text
         return
-    head, date = text[: dated[-1].start()], text[dated[-1].start() :]
+    head, date = text[: dated[-1].start()].rstrip(), text[dated[-1].start() :]
     cut = max(head.rfind(mark) for mark in "。；） ") + 1
     signed = head[cut:].strip()
     if not 2 <= len(signed) <= 40 or re.search(r"[，：、于自从在至]", signed[-1:]):
@@ -250,8 +255,14 @@ def _tail(text: str) -> Iterator[str]:
         return
     if head[:cut].strip():
         yield head[:cut].strip()
-    yield signed
+    yield from _signatures(signed)
     yield date.strip()
+
+
+def _signatures(text: str) -> list[str]:
+    """Bodies that signed together, one a line."""
+    cuts = [0, *(match.start() for match in _SIGNED_AGAIN.finditer(text)), len(text)]
+    return [text[a:b].strip() for a, b in zip(cuts, cuts[1:], strict=False) if text[a:b].strip()]
 
 
 def _open_head(lines: list[str]) -> list[str]:
@@ -320,7 +331,8 @@ def _open_attachments(lines: list[str]) -> list[str]:
 def _announced(text: str) -> tuple[list[str], str]:
     """The titles of a list that runs on into the attachments, and the text after it; no titles where unclear."""
     text = text.strip()
-    chunks, start = [], 0
+    start = 0
+    chunks: list[re.Match[str]] = []
     for match in _NUMBERED.finditer(text):
         if int(match[1]) == len(chunks) + 1 and match.start() - start < 80:
             chunks.append(match)
