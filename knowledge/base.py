@@ -23,11 +23,12 @@ from knowledge.notices import load_notices
 from knowledge.question import Question, is_yes_no, leaning, modal, slots
 from knowledge.rules import Rule, load_rules
 from knowledge.search import Bm25
-from knowledge.text import initials, normalise
+from knowledge.text import initials, normalise, sentences
 from knowledge.wording import Repairer, Wording, load_wording
 
 DATA = Path(__file__).parent / "data"
 VECTORS = Path(__file__).parent / "vectors.npz"
+_LONGEST_LEAD = 120  # characters
 _INDEXES = ("matcher", "by_id", "initials", "rule_of", "clause_list", "clause_index", "repairer")
 
 
@@ -93,6 +94,33 @@ class KnowledgeBase:
     def clause_index(self) -> Bm25:
         texts = (" ".join((*clause.headings, clause.heading, clause.text)) for clause in self.clause_list)
         return Bm25(normalise(text) for text in texts)
+
+    @cached_property
+    def clause_sentences(self) -> list[tuple[int, str]]:
+        """Every sentence of every clause with the clause's place in `clause_list`."""
+        return [(place, text) for place, clause in enumerate(self.clause_list) for text in sentences(clause.text)]
+
+    @cached_property
+    def sentence_index(self) -> Bm25:
+        """All sentences, each with the headings and the opening words it stands under."""
+        leads = [self.lead(clause) for clause in self.clause_list]
+        above = [
+            " ".join((*clause.headings, clause.heading, lead.text if lead else ""))
+            for clause, lead in zip(self.clause_list, leads, strict=True)
+        ]
+        return Bm25(normalise(f"{above[place]} {text}") for place, text in self.clause_sentences)
+
+    def lead(self, clause: Clause) -> Clause | None:
+        """The clause that opens an item's list (资金不得用于下列支出：), without which the item is not to be read."""
+        base = re.sub(r"(?:\([^()]+\)|\d+)$", "", clause.label)
+        above = self.clauses.get((clause.notice_id, base)) if base != clause.label else None
+        return above if above and above.text.endswith(("：", ":")) and len(above.text) <= _LONGEST_LEAD else None
+
+    @cached_property
+    def uncurated(self) -> frozenset[str]:
+        """The notices that nothing curated cites: imported, and not yet worked on."""
+        cited = {cite.notice for _, cite in _cites(self.entries, self.expenses, self.rules.values())}
+        return frozenset(notice.id for notice in self.notices) - cited
 
     @cached_property
     def repairer(self) -> Repairer:
@@ -175,7 +203,7 @@ def _check_entries(base: KnowledgeBase, problems: Problems) -> None:
 
 _PHRASES = (
     "unverified in_force repealed quotes_repealed passed central_only expense_binds ask_province near_miss unknown unlisted_expense"
-    " uncovered_case slot_money slot_ratio slot_count slot_date slot_duration slot_phone"
+    " uncovered_case slot_money slot_ratio slot_count slot_date slot_duration slot_phone clause_found unchecked"
 )
 
 
