@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from knowledge.text import number, sentences
 
 _N = r"(?:\d{1,3}|[一二两三四五六七八九十]{1,3})"
+_BINDS = r"(?:完成|报送|上报|报|提交|反馈|送|办结|印发|公示|公布|启动|组织|开展|到位|支付|拨付|下达|实现|建成|投入|整改|验收|备案|清零|收回|盘活|函|抄送|形成|制定|出台)"
 _BY = r"(?:之前|以前|前|为止|截止)(?!期|年度|几|后|述|景|置|往|来|款|列|述)"
 _PARTS = {"上旬": 10, "初": 10, "中旬": 20, "中": 20, "下旬": 31, "底": 31, "末": 31, "内": 31, "份": 31, "": 31}
 _QUARTERS = {"一": 3, "二": 6, "三": 9, "四": 12, "1": 3, "2": 6, "3": 9, "4": 12}
@@ -22,15 +23,16 @@ _MONTH = rf"{_YEAR}(?P<month>{_N})月(?:份)?(?P<part>上旬|中旬|下旬|底|�
 _SPAN = rf"{_YEAR}(?:第?(?P<quarter>[一二三四1-4])(?:个)?季度|(?P<halfyear>[上下])半年|(?P<yearpart>年?(?:底|末|内|终))|(?P<mid>年中))(?P<end>末|底|内)?"
 _PERIOD = re.compile(
     rf"(?P<event>(?:自|从|于|在)?[^，。；：、]{{2,40}}?(?:之日起|之后|以后|后|当日起|起))的?[，,]?(?:应当?|须|要)?(?:在|于)?(?P<count>{_N})(?:个)?(?P<unit>工作日|日|天|月|周|小时|年)(?:之?内|以内)"
-    rf"|(?:应当?|须|要|请)(?:在|于)?(?P<alone>{_N})(?:个)?(?:工作日|日|天|月|周|小时)(?:之?内|以内)"
+    rf"|(?:应当?|须|要|请)(?:在|于)?(?:{_N})(?:个)?(?:工作日|日|天|月|周|小时)(?:之?内|以内)"
+    rf"|(?<=[，,；])(?:{_N})(?:个)?(?:工作日|日|天|月|周|小时)(?:之?内|以内)(?=[^，。；]{{0,8}}(?:{_BINDS}|退回|退还|改正|处理))"
 )
 _EVENT_YEAR = re.compile(
     r"(?P<event>[^，。；：、于在应]{2,16}(?:结束|完成|下达|批复|验收))的?当年(?=[^，。；]{0,4}(?:完成|办结|报|年底|内|实现))"
 )
 _EVERY = re.compile(rf"每(?P<cycle>年|半年|季度?|月|周)(?:度)?(?P<rest>[^，。；]{{0,14}}?)(?P<by>{_BY}|(?:之?内|以内))")
+_NEXT_MONTH = re.compile(rf"(?:次|下)(?:个)?(?:月|季度首月)(?:的)?{_N}[日号]{_BY}")
 _MONTHS_OF_YEAR = re.compile(rf"({_N})月(?:({_N})[日号]|(底|末|初|上旬|中旬|下旬))?")
 
-_BINDS = r"(?:完成|报送|上报|报|提交|反馈|送|办结|印发|公示|公布|启动|组织|开展|到位|支付|拨付|下达|实现|建成|投入|整改|验收|备案|清零|收回|盘活|函|抄送|形成|制定|出台)"
 _ATTRIBUTE = re.compile(
     r"(?:已|经|曾|注册|成立|设立|建成|开工|立项|批复|下达|安排|发生|签订|取得|获得|购置|入库|支持|列入|认定|备案|实施|开展|形成|未)[^，。；]{0,16}?的(?!通知|意见|函)"
 )
@@ -148,7 +150,7 @@ class Reader:
 
     def _in_sentence(self, sentence: str) -> list[_Found]:
         masked = _without_titles(sentence)
-        found = [*self._recurring(masked), *self._periods(masked)]
+        found = [*self._recurring(masked), *self._of_next_month(masked), *self._periods(masked)]
         taken = [(one.start, one.end) for one in found]
         for pattern, reader in ((_DAY, self._day), (_SPAN, self._span), (_MONTH, self._month)):
             for match in re.finditer(rf"(?<!\d)(?<!每)(?:{pattern})(?P<by>{_BY})?", masked):
@@ -241,6 +243,13 @@ class Reader:
         return out
 
     @staticmethod
+    def _of_next_month(sentence: str) -> list[_Found]:
+        return [
+            _Found(start=m.start(), end=m.end(), on=None, granularity="day", recurring=True, every="month")
+            for m in _NEXT_MONTH.finditer(sentence)
+        ]
+
+    @staticmethod
     def _month_day(match: re.Match[str]) -> tuple[int, int]:
         return number(match[1]), number(match[2]) if match[2] else _PARTS[match[3] or ""]
 
@@ -276,7 +285,8 @@ class Reader:
     def _binds(self, sentence: str, one: _Found, others: list[_Found]) -> bool:
         """True for a date by which something must be done."""
         before, after = sentence[: one.start], sentence[one.end :]
-        if _HISTORY_BEFORE.search(before) or _NOT_DUE.match(after) or _ATTRIBUTE.match(after):
+        attribute = _ATTRIBUTE.match(after) and one.granularity != "period"
+        if _HISTORY_BEFORE.search(before) or _NOT_DUE.match(after) or attribute:
             return False
         if one.on and self.issued and one.on < self.issued and not one.recurring:
             return False

@@ -119,7 +119,7 @@ def _number(head: list[str]) -> str | None:
 
 def _issuer(title: str, head: list[str], clauses: Sequence[Clause]) -> str:
     before = title.partition("关于")[0].strip()
-    if before and re.search(rf"{_OFFICE}$", before):
+    if before and re.search(rf"(?:{_OFFICE}|等[二两三四五六七八九十\d]+(?:个)?部门)$", before):
         return re.sub(r"\s+", "、", before)
     signed = [
         one.text
@@ -174,7 +174,9 @@ def _addressee(clauses: Sequence[Clause]) -> str:
 def _is_frame(clause: Clause, title: str) -> bool:
     """True for letterhead, number, title, addressee, signature and date, which bind nothing."""
     text = clause.full
-    named = re.sub(r"\s", "", text) == title or bool(_NUMBER.fullmatch(text)) or text.endswith(("：", ":"))
+    named = (
+        re.sub(r"\s", "", text) == title or bool(_NUMBER.fullmatch(text)) or bool(re.fullmatch(r"[^。]+[：:]", text))
+    )
     return (clause.label.startswith("导语") and (named or len(text) < 24)) or bool(
         DATED.fullmatch(text.removesuffix("印发"))
     )
@@ -241,7 +243,7 @@ def _warnings(
     out += [
         f"{due.clause}：“{due.text}”没有写年份，也推算不出。"
         for due in deadlines
-        if due.on is None and due.granularity not in ("period", "event")
+        if due.on is None and not due.recurring and due.granularity not in ("period", "event")
     ]
     return out
 

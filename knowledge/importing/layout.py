@@ -19,7 +19,7 @@ _PAGE_NUMBER = re.compile(
 )
 _OVER = re.compile(r"[。；：！？:;!?”’」』》）)…]$")
 _START = re.compile(
-    rf"(?:第{NUMERAL}[章节条]|{NUMERAL}、|[（(]{NUMERAL}[）)]|[（(]\d{{1,2}}[）)]|\d{{1,2}}[.．、](?!\d)|附件|\d{{1,3}}\t)"
+    rf"(?:第{NUMERAL}[章节条]|{NUMERAL}、|[（(]{NUMERAL}[）)]|[（(]\d{{1,2}}[）)]|\d{{1,2}}[.．、](?!\d)|附件\s*\d*\s*(?:[:：]|$)|\d{{1,3}}\t)"
 )
 _LONG_LINE = 60  # characters; no heading is longer
 _SHORT_HEADING = 44
@@ -32,7 +32,10 @@ def _is_wrapped(lines: list[str]) -> tuple[int, int] | None:
         for line, after in zip(lines, lines[1:], strict=False)
         if len(line) >= 16 and not _OVER.search(line) and not _START.match(after) and not _START.fullmatch(line)
     ]
-    if len(open_ends) < max(3, 0.3 * sum(len(line) >= 16 for line in lines)) or max(open_ends) > 120:
+    longest = max(map(len, lines))
+    many = len(open_ends) >= max(3, 0.3 * sum(len(line) >= 16 for line in lines))
+    at_the_edge = sum(length >= longest - 1 for length in open_ends) >= 2
+    if not (many or at_the_edge) or max(open_ends) > 120:
         return None
     ordered = sorted(open_ends)
     return ordered[len(ordered) // 10], ordered[-1]
@@ -80,8 +83,8 @@ def _continues(line: str, after: str, full: tuple[int, int] | None, hint: tuple[
         return False
     if not over:
         return not (_START.match(after) and re.search(r"[，、]$", line) is None and opens and len(line) < low)
-    if opens or _START.match(after):
-        return False
+    if opens or _START.match(after) or (len(after) < low and not _OVER.search(after)):
+        return False  # what goes on ends with a mark; a short line without one is a heading or a signature
     if hint is not None:
         return True
     return high - low <= 3 and line.endswith(("。", "；", "”", "）", ")", "》"))
