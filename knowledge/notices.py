@@ -33,6 +33,10 @@ DATED = re.compile(
 _SIGNED = re.compile(
     r"[^，。；：:！？\t\d]{2,40}(?:厅|部|局|委|办|室|会|府|署|司|处|院|中心)(?:[（(](?:盖章|代章|印章|章)[)）])?"
 )
+# What follows an item without text of its own; after these an item stands alone, however short.
+_ENDS_ITEM = re.compile(
+    rf"第{NUMERAL}[章节条]|{NUMERAL}、|附件|{_CLOSING.pattern}|{DATED.pattern}|(?:{_SIGNED.pattern})$"
+)
 _NEAR_THE_DATE = 4  # lines of signatures above the date
 
 _HEADER_KEYS = {
@@ -123,7 +127,7 @@ class _Reader:
         self.item, self.point, self.row = item, "", ""
         label = self.section + item
         is_heading = line.count("。") <= 1 and len(line) <= 40 and not _ITEM.match(following)
-        if is_heading and following and not _SECTION.match(following):
+        if is_heading and following and not _ENDS_ITEM.match(following):
             self.clauses[label] = Clause(
                 notice_id=self.notice_id, label=label, heading=line, headings=self._above(self.section)
             )

@@ -149,7 +149,7 @@ def split(lines: list[str]) -> list[str]:
             place.enter_attachment()
         pieces = _pieces(line, place)
         lost = len(pieces) > 1 and any(re.match(rf"第{NUMERAL}[章条]|{NUMERAL}、", piece) for piece in pieces[1:])
-        if lost or (len(lines) < 4 and len(line) > 200):
+        if lost or (len(lines) < 4 and len(line) > 120):
             pieces = [part for piece in pieces for part in _unnumbered(piece)]
         out += pieces
     return out
@@ -251,9 +251,9 @@ def _tail(text: str) -> Iterator[str]:
         yield text
         return
     head, date = text[: dated[-1].start()].rstrip(), text[dated[-1].start() :]
-    cut = max(head.rfind(mark) for mark in "。；） ") + 1
+    cut = max(head.rfind(mark) for mark in "。；）") + 1
     signed = head[cut:].strip()
-    if not 2 <= len(signed) <= 40 or re.search(r"[，：、于自从在至]", signed[-1:]):
+    if not 2 <= len(signed) <= 80 or re.search(r"[，：、于自从在至]", signed[-1:]):
         yield text
         return
     if head[:cut].strip():
@@ -265,7 +265,8 @@ def _tail(text: str) -> Iterator[str]:
 def _signatures(text: str) -> list[str]:
     """Bodies that signed together, one a line."""
     cuts = [0, *(match.start() for match in _SIGNED_AGAIN.finditer(text)), len(text)]
-    return [text[a:b].strip() for a, b in zip(cuts, cuts[1:], strict=False) if text[a:b].strip()]
+    parts = [text[a:b].strip() for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [body for part in parts for body in part.split()]
 
 
 def _open_head(lines: list[str]) -> list[str]:
