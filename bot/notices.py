@@ -61,13 +61,14 @@ def notice_import(
     as_json: Annotated[bool, typer.Option("--json", help="输出 JSON")] = False,
 ) -> None:
     """读出一份通知的条款、期限、比例和禁止事项，作为待核对的文本入库。"""
-    from bot.app import settings
     from knowledge.importing.draft import as_json as shown
     from knowledge.importing.draft import store
 
     draft = _read(file)
     path = None
     if not dry_run:
+        from bot.app import settings
+
         path = store(draft, settings().imported_notices, _stored(), Path(file).name)
     if as_json:
         typer.echo(json.dumps(shown(draft) | ({"id": path.stem} if path else {}), ensure_ascii=False))

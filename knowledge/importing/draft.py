@@ -4,7 +4,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -457,7 +457,3 @@ def _marked(old: str, new: str) -> str:
         out.append(f"〔+{new[c:d]}+〕" if d > c else "")
     return "".join(out)
 
-
-def relabelled(draft: Draft, name: str) -> tuple[Clause, ...]:
-    """The draft's clauses under a notice's id."""
-    return tuple(replace(one, notice_id=name) for one in draft.clauses)

@@ -1,6 +1,6 @@
 """A file of any kind → its text; what cannot be read is refused with a remedy and nothing is kept."""
 
-import html
+import io
 import re
 import zipfile
 from html.parser import HTMLParser
@@ -58,7 +58,7 @@ def _by_content(name: str, suffix: str, content: bytes) -> str:
     if content.startswith(b"%PDF"):
         return _read_pdf(name, content)
     if content.startswith(b"PK"):
-        _check_archive(name, path_content=content)
+        _check_archive(name, content)
         return read_docx(name, content)
     if content.startswith(_OLD_OFFICE):
         raise refusal(name, "这是旧版 Office 文件（.doc、.wps）或加了密码的文件", f"{_SAVE_AS}；有密码的请先取消密码")
@@ -89,12 +89,10 @@ def _decoded(name: str, content: bytes) -> str:
     raise refusal(name, "文字编码无法识别", "请另存为 UTF-8 编码的 .txt")
 
 
-def _check_archive(name: str, path_content: bytes) -> None:
+def _check_archive(name: str, content: bytes) -> None:
     """Refuse an archive that is no plain .docx: a bomb, encrypted, with macros, with a DOCTYPE, a spreadsheet."""
-    import io
-
     try:
-        with zipfile.ZipFile(io.BytesIO(path_content)) as archive:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             parts = archive.infolist()
             names = {part.filename for part in parts}
             _check_sizes(name, parts)
@@ -237,11 +235,11 @@ def _read_html(text: str) -> str:
     page = _Page()
     page.feed(text)
     page.close()
-    rows = html.unescape("".join(page.out)).split("\n")
-    return "\n".join(row_text([cell.split("\v") for cell in row.split("\t")]) for row in rows)
+    rows = "".join(page.out).split("\n")
+    return "\n".join(_row([cell.split("\v") for cell in row.split("\t")]) for row in rows)
 
 
-def row_text(cells: list[list[str]]) -> str:
+def _row(cells: list[list[str]]) -> str:
     """A table row as text: cells with tabs between; the paragraphs of the last cell stay paragraphs."""
     whole = ["".join(part.strip() for part in cell) for cell in cells[:-1]]
     last = "\n".join(part.strip() for part in cells[-1] if part.strip()) if cells else ""
