@@ -197,7 +197,7 @@ def _desk_as(who: str) -> Iterator[tuple["Desk", str, Callable[[], datetime]]]:
 
     chosen = settings()
     clock, sessions = clock_of(chosen), open_database(chosen)
-    kb = published(sessions, clock())
+    kb = published(sessions, chosen, clock())
     address = f"terminal-{uuid.uuid4().hex[:12]}"
     with transaction(sessions) as db, scope.serving(db, scope.SYSTEM):
         found = people.named(db, who)

@@ -456,4 +456,3 @@ def _marked(old: str, new: str) -> str:
         out.append(f"〔-{old[a:b]}-〕" if b > a else "")
         out.append(f"〔+{new[c:d]}+〕" if d > c else "")
     return "".join(out)
-
