@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 import typer
 
 from bot import imports, operations
+from bot.notices import app as notice_app
 from bot.settings import ConfigError
 from knowledge.model import KnowledgeError
 
@@ -27,7 +28,6 @@ app = typer.Typer(
     help="电子商务进农村综合示范：政策问答与查答案",
     pretty_exceptions_enable=False,
 )
-notice_app = typer.Typer(no_args_is_help=True, help="查看所收文件")
 knowledge_app = typer.Typer(no_args_is_help=True, help="检查知识库")
 questions_app = typer.Typer(no_args_is_help=True, help="待答问题")
 wechat_app = typer.Typer(no_args_is_help=True, help="微信服务号")
@@ -197,7 +197,7 @@ def _desk_as(who: str) -> Iterator[tuple["Desk", str, Callable[[], datetime]]]:
 
     chosen = settings()
     clock, sessions = clock_of(chosen), open_database(chosen)
-    kb = published(sessions, clock())
+    kb = published(sessions, chosen, clock())
     address = f"terminal-{uuid.uuid4().hex[:12]}"
     with transaction(sessions) as db, scope.serving(db, scope.SYSTEM):
         found = people.named(db, who)
@@ -327,39 +327,16 @@ def serve(
     uvicorn.run(web, host=host, port=port, log_level="warning", server_header=False)
 
 
-# --- notices, knowledge, database --------------------------------------------------------------------------------
-
-
-@notice_app.command("list")
-def notice_list() -> None:
-    """列出所收文件。"""
-    from knowledge.base import load
-
-    for notice in load().notices:
-        status = "正式文本" if notice.text_status == "official" else "文本未核对"
-        typer.echo(f"{notice.id}\t{notice.number or '（未标文号）'}\t{notice.title}\t{status}")
-
-
-@notice_app.command("show")
-def notice_show(notice_id: Annotated[str, typer.Argument(metavar="ID", help="文件标识，见 notice list")]) -> None:
-    """逐条显示一份文件。"""
-    from knowledge.base import load
-
-    kb = load()
-    notice = kb.notice(notice_id)
-    if notice is None:
-        _stop(f"没有文件“{notice_id}”，可用：{'、'.join(one.id for one in kb.notices)}。", 1)
-    for clause in notice.clauses:
-        typer.echo(f"[{clause.label}] {clause.full}")
+# --- knowledge, database --------------------------------------------------------------------------------
 
 
 @knowledge_app.command("check")
 def knowledge_check() -> None:
     """检查所有知识文件；有问题时逐条列出并以 1 退出。"""
-    from knowledge.base import load
+    from bot.app import knowledge, settings
     from knowledge.coverage import uncovered, uncovered_facts
 
-    kb = load()
+    kb = knowledge(settings())
     forms = sum(len(entry.forms) for entry in kb.entries)
     typer.echo(f"文件 {len(kb.notices)}，条款 {len(kb.clauses)}，问答 {len(kb.entries)}，问法 {forms}，规则 {len(kb.rules)}，"
                f"支出事项 {len(kb.expenses)}；版本 {kb.edition}")  # fmt: skip
@@ -388,13 +365,13 @@ def knowledge_vectors() -> None:
 @questions_app.command("list")
 def questions_list(as_json: Annotated[bool, typer.Option("--json", help="输出 JSON")] = False) -> None:
     """列出文件没有答案或被指答得不对的问题，相同的合并，问得多的在前。"""
-    from bot.app import open_database, settings
+    from bot.app import knowledge, open_database, settings
     from handlers import desk as office
-    from knowledge.base import load
     from storage.db import transaction
 
-    kb = load()
-    with transaction(open_database(settings())) as db:
+    chosen = settings()
+    kb = knowledge(chosen)
+    with transaction(open_database(chosen)) as db:
         for group in office.groups(db, kb):
             row = office.as_json(group)
             if as_json:
@@ -413,10 +390,9 @@ def questions_answer(
     officer: Annotated[str, typer.Option("--officer", help="答复人")],
 ) -> None:
     """答复一组问题：须有条款依据；问过的人下次来时都会看到，并生成问答草稿。"""
-    from bot.app import open_database, settings
+    from bot.app import knowledge, open_database, settings
     from bot.messages import Refused
     from handlers import desk as office
-    from knowledge.base import load
     from knowledge.model import Cite
     from storage.db import transaction
 
@@ -424,7 +400,7 @@ def questions_answer(
     try:
         with transaction(open_database(chosen)) as db:
             cite = Cite(notice=notice, clause=clause, quote=quote)
-            settled = office.settle(db, load(), number, text, cite, officer, datetime.now(UTC))
+            settled = office.settle(db, knowledge(chosen), number, text, cite, officer, datetime.now(UTC))
     except Refused as refusal:
         _stop(str(refusal), 1)
     drafts = chosen.paths.data / "drafts"

@@ -134,7 +134,7 @@ def desk(kb: KnowledgeBase | None = None) -> Desk:
     engine = make_engine("sqlite://")
     Base.metadata.create_all(engine)
     sessions = make_sessions(engine, os.urandom(KEY_BYTES), os.urandom(KEY_BYTES))
-    kb = kb or load()
+    kb = kb or knowledge(settings())
     return Desk(kb=kb, turns=TurnThread(assistant(kb), sessions), sessions=sessions)
 
 
@@ -167,11 +167,16 @@ def open_database(chosen: Settings) -> sessionmaker[Session]:
     return make_sessions(engine, ensure_key(chosen.key_file), ensure_key(chosen.audit_key_file))
 
 
-def published(sessions: sessionmaker[Session], now: datetime) -> KnowledgeBase:
-    """The knowledge of the shipped files, numbered by the database's editions."""
-    kb = load()
+def knowledge(chosen: Settings) -> KnowledgeBase:
+    """The shipped knowledge with the notices imported here."""
+    return load(imported=chosen.imported_notices)
+
+
+def published(sessions: sessionmaker[Session], chosen: Settings, now: datetime) -> KnowledgeBase:
+    """The knowledge of the shipped files and imported notices, numbered by the database's editions."""
+    kb = knowledge(chosen)
     with transaction(sessions) as db:
-        return kb.numbered(edition_number(db, kb.digest, pack(), now))
+        return kb.numbered(edition_number(db, kb.digest, pack(imported=chosen.imported_notices), now))
 
 
 def every(seconds: float, work: Callable[[], object]) -> Callable[[], None]:
@@ -220,7 +225,7 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     """The web server: chat, look-up, notices, answer API, health; with `sample`, the demo's province."""
     clock = clock or clock_of(chosen)
     sessions = open_database(chosen)
-    kb = published(sessions, clock())
+    kb = published(sessions, chosen, clock())
     turns = TurnThread(assistant(kb, chosen, **({"counties": counties()} if sample else {})), sessions)
     if sample:
         populate(sessions)

@@ -224,10 +224,10 @@ def schema(patient: Patient) -> Finding:
     return _judge(good, say("doctor.schema", revision=found), say("doctor.schema_remedy"))
 
 
-def knowledge(_patient: Patient) -> Finding:
+def knowledge(patient: Patient) -> Finding:
     """Whether the knowledge files can be read."""
     try:
-        kb = load()
+        kb = load(imported=patient.settings.imported_notices)
     except KnowledgeError as error:
         return Finding(state="problem", what=str(error), remedy=say("doctor.knowledge_remedy"))
     return Finding(state="ok", what=say("doctor.knowledge", notices=len(kb.notices), entries=len(kb.entries)))
@@ -241,7 +241,7 @@ def edition(patient: Patient) -> Finding | None:
         newest = db.scalars(select(Edition).order_by(Edition.number.desc()).limit(1)).first()
     if newest is None:
         return Finding(state="advice", what=say("doctor.no_edition"), remedy=say("doctor.no_edition_remedy"))
-    good = newest.digest == load().digest
+    good = newest.digest == load(imported=patient.settings.imported_notices).digest
     return _judge(good, say("doctor.edition", number=newest.number), say("doctor.edition_remedy"), state="advice")
 
 

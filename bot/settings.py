@@ -193,6 +193,11 @@ class Settings(BaseSettings):
         return self.database.url or f"sqlite:///{self.paths.data / 'countydesk.db'}"
 
     @property
+    def imported_notices(self) -> Path:
+        """The folder of the notices imported here."""
+        return self.paths.data / "notices"
+
+    @property
     def key_file(self) -> Path:
         return self.security.data_key_file or self.paths.data / "keys" / "data.key"
 

@@ -16,6 +16,7 @@ from knowledge.model import NOT_WRITTEN, OUTSIDE, Answer, Citation, Cite, Entry,
 from knowledge.question import HARD_SLOTS, Question, is_yes_no, small_talk, wants_a_value
 from knowledge.rules import Rule
 from knowledge.search import best
+from knowledge.uncurated import answer_from_clauses
 
 SHORT_CLAUSE, LONG_CLAUSE = 120, 320  # characters; up to here a clause is quoted whole, always or when less sure
 REMEMBERED = 4096  # answers
@@ -105,6 +106,8 @@ def _decide(asked: Asked) -> Answer:
         return both
     if (judged := judge_expense(asked, top) or judge_unlisted(asked, top)) is not None:
         return judged
+    if (top.entry.absent or not top.sure) and (quoted := answer_from_clauses(asked)) is not None:
+        return quoted
     if top.entry.absent:
         return _absence(asked, top.entry, top.score) if top.score >= weights.refuse_from else _unknown(asked, top)
     rule = asked.kb.rule_of.get(top.entry.id)
@@ -127,9 +130,10 @@ def _decide(asked: Asked) -> Answer:
 
 def _standing(kb: KnowledgeBase, found: Answer) -> tuple[str, ...]:
     """Lines on the standing of the texts that are quoted."""
-    unverified = any(citation.text_status == "unverified" for citation in found.citations)
+    unverified = [citation for citation in found.citations if citation.text_status == "unverified"]
+    numbered = "unchecked" if all(citation.number for citation in unverified) else "unverified"
     repealed = any(citation.validity == kb.phrases["repealed"] for citation in found.citations)
-    return ((kb.phrases["unverified"],) if unverified else ()) + ((kb.phrases["quotes_repealed"],) if repealed else ())
+    return ((kb.phrases[numbered],) if unverified else ()) + ((kb.phrases["quotes_repealed"],) if repealed else ())
 
 
 # --- entries -----------------------------------------------------------------------------------------------------

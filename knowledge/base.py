@@ -23,11 +23,12 @@ from knowledge.notices import load_notices
 from knowledge.question import Question, is_yes_no, leaning, modal, slots
 from knowledge.rules import Rule, load_rules
 from knowledge.search import Bm25
-from knowledge.text import initials, normalise
+from knowledge.text import initials, normalise, sentences
 from knowledge.wording import Repairer, Wording, load_wording
 
 DATA = Path(__file__).parent / "data"
 VECTORS = Path(__file__).parent / "vectors.npz"
+_LONGEST_LEAD = 120  # characters
 _INDEXES = ("matcher", "by_id", "initials", "rule_of", "clause_list", "clause_index", "repairer")
 
 
@@ -93,6 +94,33 @@ class KnowledgeBase:
     def clause_index(self) -> Bm25:
         texts = (" ".join((*clause.headings, clause.heading, clause.text)) for clause in self.clause_list)
         return Bm25(normalise(text) for text in texts)
+
+    @cached_property
+    def clause_sentences(self) -> list[tuple[int, str]]:
+        """Every sentence of every clause with the clause's place in `clause_list`."""
+        return [(place, text) for place, clause in enumerate(self.clause_list) for text in sentences(clause.text)]
+
+    @cached_property
+    def sentence_index(self) -> Bm25:
+        """All sentences, each with the headings and the opening words it stands under."""
+        leads = [self.lead(clause) for clause in self.clause_list]
+        above = [
+            " ".join((*clause.headings, clause.heading, lead.text if lead else ""))
+            for clause, lead in zip(self.clause_list, leads, strict=True)
+        ]
+        return Bm25(normalise(f"{above[place]} {text}") for place, text in self.clause_sentences)
+
+    def lead(self, clause: Clause) -> Clause | None:
+        """The clause that opens an item's list (资金不得用于下列支出：), without which the item is not to be read."""
+        base = re.sub(r"(?:\([^()]+\)|\d+)$", "", clause.label)
+        above = self.clauses.get((clause.notice_id, base)) if base != clause.label else None
+        return above if above and above.text.endswith(("：", ":")) and len(above.text) <= _LONGEST_LEAD else None
+
+    @cached_property
+    def uncurated(self) -> frozenset[str]:
+        """The notices that nothing curated cites: imported, and not yet worked on."""
+        cited = {cite.notice for _, cite in _cites(self.entries, self.expenses, self.rules.values())}
+        return frozenset(notice.id for notice in self.notices) - cited
 
     @cached_property
     def repairer(self) -> Repairer:
@@ -175,7 +203,7 @@ def _check_entries(base: KnowledgeBase, problems: Problems) -> None:
 
 _PHRASES = (
     "unverified in_force repealed quotes_repealed passed central_only expense_binds ask_province near_miss unknown unlisted_expense"
-    " uncovered_case slot_money slot_ratio slot_count slot_date slot_duration slot_phone"
+    " uncovered_case slot_money slot_ratio slot_count slot_date slot_duration slot_phone clause_found unchecked"
 )
 
 
@@ -191,39 +219,53 @@ def _phrases(path: Path, problems: Problems) -> dict[str, str]:
     return {name: str(text) for name, text in found.items()}
 
 
-def _digest(folder: Path) -> str:
+def _files(folder: Path, imported: Path | None) -> dict[str, bytes]:
+    """Name → content of all files; an imported notice takes the place of a shipped one of the same id."""
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    if imported is not None:
+        found |= {f"notices/{path.name}": path for path in sorted(imported.glob("*.txt"))}
+    return {name: found[name].read_bytes() for name in sorted(found)}
+
+
+def _digest(folder: Path, imported: Path | None = None) -> str:
     seal = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            seal.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for name, content in _files(folder, imported).items():
+        seal.update(name.encode() + b"\0" + content + b"\0")
     return seal.hexdigest()
 
 
-def pack(folder: Path = DATA) -> bytes:
+def pack(folder: Path = DATA, imported: Path | None = None) -> bytes:
     """All files of the knowledge in one archive, the same bytes for the same files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                archive.writestr(zipfile.ZipInfo(path.relative_to(folder).as_posix()), path.read_bytes())
+        for name, content in _files(folder, imported).items():
+            archive.writestr(zipfile.ZipInfo(name), content)
     return buffer.getvalue()
 
 
-def load(folder: Path = DATA) -> KnowledgeBase:
+def load(folder: Path = DATA, imported: Path | None = None) -> KnowledgeBase:
     """The checked and indexed knowledge of a folder, with the dense channel where it is installed.
 
-    Raises KnowledgeError with every problem at once.
+    `imported` is a folder of further notices. Raises KnowledgeError with every problem at once.
     """
     dense = semantic.available() and VECTORS.exists()
-    seal = _digest(folder) + (hashlib.sha256(VECTORS.read_bytes()).hexdigest() if dense else "")
-    return cached(seal, lambda: read(folder, dense=dense).warmed())
+    seal = _digest(folder, imported) + (hashlib.sha256(VECTORS.read_bytes()).hexdigest() if dense else "")
+    return cached(seal, lambda: read(folder, imported, dense=dense).warmed())
 
 
-def read(folder: Path = DATA, *, dense: bool = False) -> KnowledgeBase:
+def all_notices(folder: Path, imported: Path | None) -> list[Notice]:
+    """The shipped and the imported notices; an imported text stands for the shipped one of its id."""
+    by_id = {notice.id: notice for notice in load_notices(folder / "notices")}
+    if imported is not None:
+        by_id |= {notice.id: notice for notice in load_notices(imported)}
+    return list(by_id.values())
+
+
+def read(folder: Path = DATA, imported: Path | None = None, *, dense: bool = False) -> KnowledgeBase:
     """Read and check a folder of knowledge files. Raises KnowledgeError with every problem at once."""
     problems = Problems()
     try:
-        notices = load_notices(folder / "notices")
+        notices = all_notices(folder, imported)
     except KnowledgeError as error:
         problems.lines += error.problems
         notices = []
@@ -235,7 +277,7 @@ def read(folder: Path = DATA, *, dense: bool = False) -> KnowledgeBase:
         rules={rule.id: rule for rule in load_rules(folder / "rules" / "policy.yaml", problems)},
         wording=load_wording(folder / "synonyms.yaml", problems),
         phrases=_phrases(folder / "phrases.yaml", problems),
-        digest=_digest(folder),
+        digest=_digest(folder, imported),
         dense=dense,
         clauses={(clause.notice_id, clause.label): clause for notice in notices for clause in notice.clauses},
     )

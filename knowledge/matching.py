@@ -93,8 +93,12 @@ class Match:
 
 def gives(entry: Entry) -> frozenset[str]:
     """The values an entry's statement and quotations hold, beside those it declares."""
-    text = entry.statement + "".join(cite.quote for cite in entry.cites)
-    return entry.gives | {slot for slot, pattern in _GIVES.items() if pattern.search(text)}
+    return entry.gives | holds(entry.statement + "".join(cite.quote for cite in entry.cites))
+
+
+def holds(text: str) -> frozenset[str]:
+    """The kinds of values that a text holds."""
+    return frozenset(slot for slot, pattern in _GIVES.items() if pattern.search(text))
 
 
 def _mask(found: frozenset[str]) -> int:

@@ -1,12 +1,13 @@
 """Notice files → notices with their clause tree.
 
 A file is a header of `key: value` lines, a line `---`, and the text verbatim. Labels are as printed, in
-half-width brackets: 导语 · 一 · 三(一) · 三(一)1 · 第八条(二) · 附件1-6.1; `¶n` numbers the paragraphs directly
-under a clause, the first unwritten.
+half-width brackets: 导语 · 一 · 三(一) · 三(一)1 · 三(一)1(1) · 第八条(二) · 附件1-6.1 · 附件1-一(一) · 尾段; `¶n`
+numbers the paragraphs directly under a clause, the first unwritten.
 """
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -15,18 +16,32 @@ from rapidfuzz import fuzz
 
 from knowledge.model import Clause, KnowledgeError, Notice
 
-_NUMERAL = "[一二三四五六七八九十百]+"
-_CHAPTER = re.compile(rf"第{_NUMERAL}章")
-_ARTICLE = re.compile(rf"第{_NUMERAL}条")
-_SECTION = re.compile(rf"({_NUMERAL})、")
-_ITEM = re.compile(rf"[（(]({_NUMERAL})[)）]")
+NUMERAL = "[一二三四五六七八九十百]+"
+_CHAPTER = re.compile(rf"第{NUMERAL}章")
+_PART = re.compile(rf"第{NUMERAL}节")
+_ARTICLE = re.compile(rf"第{NUMERAL}条")
+_SECTION = re.compile(rf"({NUMERAL})、")
+_ITEM = re.compile(rf"[（(]({NUMERAL})[)）]")
 _POINT = re.compile(r"(\d{1,2})[.．、](?!\d)")
+_SUB = re.compile(r"[（(](\d{1,2})[)）]")
 _ATTACHMENT = re.compile(r"附件\s*(\d*)\s*[:：]?")
-_ROW = re.compile(r"(\d+)\t([^\t]+)\t(.+)")
+_ROW = re.compile(r"(\d{1,3})\t(.+)")
+_CLOSING = re.compile(r"[特专]此(?:通知|函告|函复|公告|批复|说明|函达)|[（(]此件|抄送[:：]")
+DATED = re.compile(
+    r"[（(]?(?:\d{4}\s*年\s*\d{1,2}\s*月\s*\d{1,2}\s*日|[二一][〇○零Ｏ一二三四五六七八九]{3}年[一二三四五六七八九十]+月[一二三四五六七八九十]+日)"
+)
+_SIGNED = re.compile(
+    r"[^，。；：:！？\t\d]{2,40}(?:厅|部|局|委|办|室|会|府|署|司|处|院|中心)(?:[（(](?:盖章|代章|印章|章)[)）])?"
+)
+# What follows an item without text of its own; after these an item stands alone, however short.
+_ENDS_ITEM = re.compile(
+    rf"第{NUMERAL}[章节条]|{NUMERAL}、|附件|{_CLOSING.pattern}|{DATED.pattern}|(?:{_SIGNED.pattern})$"
+)
+_NEAR_THE_DATE = 4  # lines of signatures above the date
 
 _HEADER_KEYS = {
     "id", "number", "title", "issuer", "issued", "effective", "repealed", "text_status",
-    "aliases",  "section_paragraphs", "url", "supersedes",
+    "aliases", "section_paragraphs", "url", "supersedes", "confirmed", "source",
 }  # fmt: skip
 
 
@@ -37,58 +52,82 @@ class _Reader:
         self.notice_id = notice_id
         self.section_paragraphs = section_paragraphs
         self.clauses: dict[str, Clause] = {}
+        self.chapter = ""
         self.section = "导语"
         self.item = ""
+        self.point = ""
         self.row = ""
         self.attachment = 0
         self.announced: list[str] = []
         self.listing = False
+        self.addressed = False
         self.paragraphs: dict[str, int] = {}
 
     def read(self, lines: list[str]) -> tuple[Clause, ...]:
         for number, line in enumerate(lines):
-            following = lines[number + 1] if number + 1 < len(lines) else ""
-            self._line(line, following)
+            self._line(line, lines[number + 1 : number + 1 + _NEAR_THE_DATE])
         return tuple(self.clauses.values())
 
-    def _line(self, line: str, following: str) -> None:
+    def _line(self, line: str, following: list[str]) -> None:
         if self._starts_attachment(line):
             return
-        if self.attachment:
-            self._attachment_line(line)
-        elif self.listing:
+        if not self.attachment and self._closes(line, following):
+            self.section, self.item, self.listing = "尾段", "", True
+            self._paragraph(self.section, line)
+        elif self.listing and not self.attachment and self.section != "尾段":
             self._announce(line)
-        elif match := _ATTACHMENT.match(line):
+        elif not self.attachment and (match := _ATTACHMENT.match(line)):
             self.listing = True
             self._announce(line, line[match.end() :])
-        elif match := _CHAPTER.match(line):
-            self._open(match.group(), heading=line)
-        elif match := _ARTICLE.match(line):
-            self._open_text(match.group(), line)
-        elif match := _SECTION.match(line):
-            self._open(match[1], heading=line) if "。" not in line else self._open_text(match[1], line)
-        elif match := _ITEM.match(line):
-            self._item(f"({match[1]})", line, following)
-        elif (match := _POINT.match(line)) and self.section != "导语":
-            self._add(f"{self.section}{self.item}{match[1]}", line)
-        else:
+        elif match := _ROW.match(line):
+            self._table_row(match[1], match[2])
+        elif self.row and (match := _POINT.match(line)):
+            self._cell(match[1], line)
+        elif not self._numbered(line, following[0] if following else ""):
             if line.startswith(self.section_paragraphs):
                 self.item = ""
+            self.addressed |= line.endswith(("：", ":"))
             self._paragraph(self.section + self.item, line)
 
+    def _numbered(self, line: str, following: str) -> bool:
+        """Read a line that opens with a number; False for any other line."""
+        prefix = f"附件{self.attachment}-" if self.attachment else ""
+        if match := _CHAPTER.match(line):
+            self.chapter = match.group()
+            self._open(prefix + match.group(), heading=line)
+        elif match := _PART.match(line):
+            self._open(prefix + self.chapter + match.group(), heading=line)
+        elif match := _ARTICLE.match(line):
+            self._open_text(prefix + match.group(), line)
+        elif match := _SECTION.match(line):
+            label = prefix + match[1]
+            self._open(label, heading=line) if "。" not in line else self._open_text(label, line)
+        elif match := _ITEM.match(line):
+            dash = "-" if self.section == f"附件{self.attachment}" else ""
+            self._item(f"{dash}({match[1]})", line, following)
+        elif (match := _POINT.match(line)) and self.section != "导语":
+            dash = "-" if self.section + self.item == f"附件{self.attachment}" else ""
+            self.point = f"{self.section}{self.item}{dash}{match[1]}"
+            self._add(self.point, line, self.section + self.item)
+        elif (match := _SUB.match(line)) and self.point:
+            self._add(f"{self.point}({match[1]})", line, self.section + self.item)
+        else:
+            return False
+        return True
+
     def _open(self, section: str, heading: str) -> None:
-        self.section, self.item = section, ""
+        self.section, self.item, self.point, self.row = section, "", "", ""
         self.clauses[section] = Clause(notice_id=self.notice_id, label=section, heading=heading)
 
     def _open_text(self, section: str, line: str) -> None:
-        self.section, self.item = section, ""
+        self.section, self.item, self.point, self.row = section, "", "", ""
         self._paragraph(section, line)
 
     def _item(self, item: str, line: str, following: str) -> None:
-        self.item = item
+        self.item, self.point, self.row = item, "", ""
         label = self.section + item
         is_heading = line.count("。") <= 1 and len(line) <= 40 and not _ITEM.match(following)
-        if is_heading and following and not _SECTION.match(following):
+        if is_heading and following and not _ENDS_ITEM.match(following):
             self.clauses[label] = Clause(
                 notice_id=self.notice_id, label=label, heading=line, headings=self._above(self.section)
             )
@@ -120,13 +159,24 @@ class _Reader:
     def _announce(self, line: str, title: str | None = None) -> None:
         """Keep a line of the attachment list as a paragraph, and remember the title it announces."""
         title = (line if title is None else title).strip()
-        self.announced.append(re.sub(r"^\d+[.．、]\s*", "", title))
+        self.announced.append(re.sub(r"^(?:附件\s*)?\d+[.．、:：]\s*", "", title))
         self._paragraph(self.section + self.item, line)
+
+    def _closes(self, line: str, following: list[str]) -> bool:
+        """True for what ends the body: 特此通知, the signature above a date, the date, who gets a copy."""
+        if self.section == "导语" and not self.addressed:
+            return False
+        if _CLOSING.match(line) or (DATED.match(line) and len(line) <= 24):
+            return True
+        if not _SIGNED.fullmatch(line):
+            return False
+        dated = next((place for place, text in enumerate(following) if DATED.match(text)), None)
+        return dated is not None and all(_SIGNED.fullmatch(text) for text in following[:dated])
 
     def _starts_attachment(self, line: str) -> bool:
         number = self.attachment + 1
-        explicit = re.fullmatch(r"附件\s*(\d*)", line)
-        if explicit:
+        explicit = re.fullmatch(r"附件\s*(\d*)(?:\s*[:：]?\s*(.+))?", line)
+        if explicit and (not explicit[2] or (explicit[1] and explicit[2] in self.announced)):
             number = int(explicit[1] or number)
         elif (
             not (self.listing and number <= len(self.announced))
@@ -134,7 +184,7 @@ class _Reader:
             or line in self._listed()
         ):
             return False
-        self.attachment, self.row, self.listing = number, "", True
+        self.attachment, self.row, self.item, self.point, self.listing = number, "", "", "", True
         self.section = f"附件{number}"
         self._paragraph(self.section, line)
         return True
@@ -142,19 +192,24 @@ class _Reader:
     def _listed(self) -> set[str]:
         return {clause.text for clause in self.clauses.values() if clause.text.startswith("附件")}
 
-    def _attachment_line(self, line: str) -> None:
+    def _table_row(self, number: str, cells: str) -> None:
         """Read a table cell by cell: row n is 附件k-n, its numbered requirement m is 附件k-n.m."""
-        if row := _ROW.match(line):
-            self.row = f"{self.section}-{row[1]}"
-            self.clauses[self.row] = Clause(notice_id=self.notice_id, label=self.row, text=row[2])
-            line = row[3]
-        point = _POINT.match(line)
-        if self.row and point:
-            label, title = f"{self.row}.{point[1]}", self.clauses[self.row].text
-            above = (self.clauses[self.section].text, title)
-            self.clauses[label] = Clause(notice_id=self.notice_id, label=label, text=line, headings=above)
-        else:
-            self._paragraph(self.section, line)
+        self.row = f"{self.section}{self.item}-{number}"
+        title, tab, rest = cells.partition("\t")
+        point = _POINT.match(rest)
+        above = self._above(self.section + self.item)
+        self.clauses[self.row] = Clause(
+            notice_id=self.notice_id, label=self.row, text=title if point else title + tab + rest, headings=above
+        )
+        if point:
+            self._cell(point[1], rest)
+
+    def _cell(self, number: str, line: str) -> None:
+        label, row = f"{self.row}.{number}", self.clauses[self.row]
+        top = self.clauses.get(self.section)
+        above = (*((top.text or top.heading,) if top else ()), row.text)
+        self._add(label, line)
+        self.clauses[label] = replace(self.clauses[label], headings=above)
 
 
 def parse_clauses(notice_id: str, text: str, section_paragraphs: tuple[str, ...] = ()) -> tuple[Clause, ...]:

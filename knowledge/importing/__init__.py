@@ -1,0 +1,1 @@
+"""A notice from a file: its text, layout, header, deadlines, figures and prohibitions."""

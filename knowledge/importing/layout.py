@@ -1,0 +1,418 @@
+"""Lines as a file gives them → one paragraph a line.
+
+Undoes hard wrapping, page breaks inside a sentence and lost line breaks; no character is changed or left out except
+white space at a break and the residue of conversions (page numbers, bookmark and paragraph tags).
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rapidfuzz import fuzz
+
+from knowledge.notices import DATED, NUMERAL
+from knowledge.text import number as read_number
+
+_RESIDUE = re.compile(r"\[bookmark:[^\]\n]*\]|</?p>[ \t]*|[\u200b-\u200f\ufeff\u00ad]")
+_PAGE_NUMBER = re.compile(
+    r"[—–\-－・·\s]*(?:第\s*)?\d{1,3}(?:\s*页)?(?:\s*[/／共]\s*共?\s*\d{1,3}\s*页?)?[—–\-－・·\s]*"
+)
+_OVER = re.compile(r"[。；：！？:;!?”’」』》）)…]$")
+_START = re.compile(
+    rf"(?:第{NUMERAL}[章节条]|{NUMERAL}、|[（(]{NUMERAL}[）)]|[（(]\d{{1,2}}[）)]|\d{{1,2}}[.．、](?!\d)|附件\s*\d*\s*(?:[:：]|$)|\d{{1,3}}\t)"
+)
+_LONG_LINE = 60  # characters; no heading is longer
+_SHORT_HEADING = 44
+
+
+def _is_wrapped(lines: list[str]) -> tuple[int, int] | None:
+    """The shortest and longest full line of a hard-wrapped text; None when lines are paragraphs."""
+    open_ends = [
+        len(line)
+        for line, after in zip(lines, lines[1:], strict=False)
+        if len(line) >= 16 and not _OVER.search(line) and not _START.match(after) and not _START.fullmatch(line)
+    ]
+    longest = max(map(len, lines))
+    many = len(open_ends) >= max(3, 0.3 * sum(len(line) >= 16 for line in lines))
+    at_the_edge = sum(length >= longest - 1 for length in open_ends) >= 2
+    if not (many or at_the_edge) or max(open_ends) > 120:
+        return None
+    ordered = sorted(open_ends)
+    return ordered[len(ordered) // 10], ordered[-1]
+
+
+def unwrap(raw: list[str]) -> list[str]:
+    """Join lines that a wrap or a page break cut; blank lines and indents are taken as hints where they say anything."""
+    lines = [line for line in raw if line.strip() and not _PAGE_NUMBER.fullmatch(line)]
+    if not lines:
+        return []
+    plain = [line.strip(" \u3000") for line in lines]  # a tab is a cell's edge
+    indented = [bool(re.match(r"\u3000|[ ]{2,}", line)) for line in lines]
+    telling = 3 <= sum(indented) <= 0.8 * len(lines)
+    full = _is_wrapped(plain)
+    out = [plain[0]]
+    for place in range(1, len(plain)):
+        hint = (indented[place], indented[place - 1]) if telling else None
+        if _continues(plain[place - 1], plain[place], full, hint) or _cut(out[-1], plain[place]):
+            out[-1] += _glue(out[-1], plain[place]) + plain[place]
+        else:
+            out.append(plain[place])
+    return out
+
+
+def _cut(paragraph: str, after: str) -> bool:
+    """True where a long paragraph stops inside a sentence, as a page break leaves it."""
+    inside = not _OVER.search(paragraph) and "\t" not in after
+    return inside and len(paragraph) >= _LONG_LINE and not re.match(rf"第{NUMERAL}|{NUMERAL}、|附件|\d+\t", after)
+
+
+def _glue(left: str, right: str) -> str:
+    """Latin words keep the space that stood for the break; numbers and Chinese had none."""
+    return " " if re.search(r"[A-Za-z]$", left) and re.match(r"[A-Za-z]", right) else ""
+
+
+def _continues(line: str, after: str, full: tuple[int, int] | None, hint: tuple[bool, bool] | None) -> bool:
+    over = bool(_OVER.search(line))
+    opens = bool(_START.match(after)) and not re.match(r"\d{1,2}[.．、]", after)
+    if full is None:
+        return False
+    if hint is not None and hint[0]:
+        return False
+    low, high = full
+    if len(line) < low - 2 or len(line) > high + 2:
+        return False
+    if not over:
+        return not (_START.match(after) and re.search(r"[，、]$", line) is None and opens and len(line) < low)
+    if opens or _START.match(after) or (len(after) < low and not _OVER.search(after)):
+        return False  # what goes on ends with a mark; a short line without one is a heading or a signature
+    if hint is not None:
+        return True
+    return high - low <= 3 and line.endswith(("。", "；", "”", "）", ")", "》"))
+
+
+# --- lost line breaks ----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Place:
+    """The last number seen at each level."""
+
+    chapter: int = 0
+    part: int = 0
+    article: int = 0
+    section: int = 0
+    item: int = 0
+    point: int = 0
+    sub: int = 0
+    row: int = 0
+    listing: bool = False
+
+    def enter(self, level: str, number: int) -> None:
+        """Take a number and begin the levels below afresh."""
+        setattr(self, level, number)
+        below = {
+            "chapter": ("part", "item", "point", "sub"),
+            "part": ("item", "point", "sub"),
+            "article": ("item", "point", "sub"),
+            "section": ("item", "point", "sub", "row"),
+            "item": ("point", "sub", "row"),
+            "point": ("sub",),
+            "row": ("point", "sub"),
+        }
+        for name in below.get(level, ()):
+            setattr(self, name, 0)
+
+    def enter_attachment(self) -> None:
+        for name in ("chapter", "part", "article", "section", "item", "point", "sub", "row"):
+            setattr(self, name, 0)
+        self.listing = False
+
+
+_MARK = re.compile(
+    rf"(?P<chapter>第{NUMERAL}章)|(?P<part>第{NUMERAL}节)|(?P<article>第{NUMERAL}条)|(?P<section>{NUMERAL}、)"
+    rf"|(?P<item>[（(]{NUMERAL}[）)])|(?P<sub>[（(]\d{{1,2}}[）)])|(?<![\d.．—–-])(?P<row>\d{{1,3}})\t"
+    r"|(?<![\d.．—–-])(?P<point>\d{1,2}[.．、](?!\d))"
+)
+_AFTER_END = re.compile(r"(?:[。；：！？:;!?…][”’」』）)]?|[\t\s]|[。；！？][”’])$")
+
+
+def _value(mark: str) -> int:
+    return read_number(re.sub(r"[第章节条（()）、.．\t]", "", mark))
+
+
+def split(lines: list[str]) -> list[str]:
+    """Break lines before numbers that go on in sequence, and where the shape of a notice tells that one ended."""
+    place = _Place()
+    out: list[str] = []
+    for line in lines:
+        if re.fullmatch(r"附件\s*\d*", line):
+            place.enter_attachment()
+        pieces = _pieces(line, place)
+        lost = len(pieces) > 1 and any(re.match(rf"第{NUMERAL}[章条]|{NUMERAL}、", piece) for piece in pieces[1:])
+        if lost or (len(lines) < 4 and len(line) > 120):
+            pieces = [part for piece in pieces for part in _unnumbered(piece)]
+        out += pieces
+    return out
+
+
+def _pieces(line: str, place: _Place) -> list[str]:
+    cuts = [0]
+    for match in _MARK.finditer(line):
+        level = str(match.lastgroup)
+        value = _value(match.group())
+        if match.start() == 0:
+            place.enter(level, value)
+        elif _accepts(line, match, level, value, cuts[-1], place):
+            place.enter(level, value)
+            cuts.append(match.start())
+    bounds = zip(cuts, [*cuts[1:], len(line)], strict=True)
+    return [piece for a, b in bounds if (piece := line[a:b].strip())]
+
+
+def _accepts(line: str, match: re.Match[str], level: str, value: int, cut: int, place: _Place) -> bool:
+    """True where a number inside a line opens a clause: next in sequence, after a sentence, heading or cell."""
+    if value != getattr(place, level) + 1:
+        return False
+    before = line[cut : match.start()]
+    ended = bool(_AFTER_END.search(before))
+    heading = (
+        len(before) <= _SHORT_HEADING
+        and "。" not in before
+        and bool(_START.match(before))
+        and level in _BELOW_HEADING.get(_level(before), ())
+    )
+    listed = level == "point" and "附件" in before[:3] or (place.listing and level == "point")
+    place.listing = listed
+    if listed:
+        return value > 1
+    spaced = level in ("chapter", "part", "article") and re.match(r"[ \u3000]", line[match.end() :])
+    in_table = level == "row" and (value > 1 or "序号" in before)
+    if not (ended or heading or spaced or in_table):
+        return False
+    if level in ("chapter", "part", "article", "section", "row") or value > 1 or heading:
+        return True
+    return _goes_on(line[match.end() :], level)
+
+
+_BELOW_HEADING = {
+    "chapter": ("part", "article", "section", "item"),
+    "part": ("article",),
+    "section": ("item", "point"),
+    "article": ("item",),
+    "item": ("point",),
+    "point": ("sub",),
+}
+
+
+def _level(text: str) -> str:
+    match = _MARK.match(text)
+    return str(match.lastgroup) if match else ""
+
+
+def _goes_on(rest: str, level: str) -> bool:
+    """True when number two of a level follows: a lone 1. or （一） inside a sentence is no list."""
+    return any(
+        m.lastgroup == level and _value(m.group()) == 2 and _AFTER_END.search(rest[: m.start()])
+        for m in _MARK.finditer(rest)
+    )
+
+
+_SIGNED_AGAIN = re.compile(
+    r"(?<=[厅部局委办府会署社])\s*(?=(?:财政部|商务部|国务院|农业农村部|国家)|([\u4e00-\u9fff]{2,3}省|[\u4e00-\u9fff]{2,5}[市县州区])(?=[\u4e00-\u9fff]{2,12}[厅局委办府会署社]))"
+)
+_DOC_NUMBER = re.compile(r"[\u4e00-\u9fff]{1,12}[〔\[［【(（](?:19|20)\d\d[〕\]］】)）]\s*(?:第)?\d{1,5}\s*号")
+_AFTER_OFFICE = re.compile(r".*(?:办公厅|办公室|厅|部|局|委员会|委|政府|文件|府|会)(?=[\u4e00-\u9fff])")
+_TITLE = re.compile(
+    r"关于(?:(?!关于)[^。；]){4,90}?的?(?:通知|意见|公告|通报|函|批复|决定|办法|方案|细则|规定)(?!》)(?=[^》，。的（(])"
+)
+_SLOGAN = re.compile(r"(?<=。)(?=[\u4e00-\u9fff]{4}，[\u4e00-\u9fff]{4}。)")
+_BEFORE = re.compile(
+    r"(?<=[。；：])\s*(?=附件\s*\d*\s*[:：]|特此(?:通知|函告|函复|公告)。?|[（(]?联\s*系\s*人|抄送[:：])"
+    r"|(?<=[。\d）)])(?=(?:联系)?电\s*话[:：]|传\s*真[:：]|邮\s*箱[:：])"
+    r"|(?<=如下：)(?=\S)|(?<=特此通知。)(?=\S)|(?<=特此函告。)(?=\S)"
+    r"|(?<=[。：；])[ \u3000]+(?=\S)|(?<=。)(?=根据《|各地可)"
+)
+
+
+def _unnumbered(piece: str) -> Iterator[str]:
+    """Break one piece where its words show a paragraph's end; only used where line breaks were lost."""
+    slogans = _SLOGAN.findall(piece)
+    parts = [part for part in _BEFORE.split(piece) if part.strip()]
+    for part in parts:
+        inner = _SLOGAN.split(part) if len(slogans) >= 2 else [part]
+        for one in inner:
+            yield from _tail(one.strip())
+
+
+def _tail(text: str) -> Iterator[str]:
+    """Break off the signature and the date at the end: …执行。省商务厅2021年3月1日."""
+    dated = [match for match in DATED.finditer(text) if re.fullmatch(r"[^。，；]{0,12}", text[match.end() :])]
+    if not dated or not dated[-1].start():
+        yield text
+        return
+    head, date = text[: dated[-1].start()].rstrip(), text[dated[-1].start() :]
+    cut = max(head.rfind(mark) for mark in "。；）") + 1
+    signed = head[cut:].strip()
+    if not 2 <= len(signed) <= 80 or re.search(r"[，：、于自从在至]", signed[-1:]):
+        yield text
+        return
+    if head[:cut].strip():
+        yield head[:cut].strip()
+    yield from _signatures(signed)
+    yield date.strip()
+
+
+def _signatures(text: str) -> list[str]:
+    """Bodies that signed together, one a line."""
+    cuts = [0, *(match.start() for match in _SIGNED_AGAIN.finditer(text)), len(text)]
+    parts = [text[a:b].strip() for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [body for part in parts for body in part.split()]
+
+
+def _open_head(lines: list[str]) -> list[str]:
+    """Give number, title and addressees of the opening lines a line each."""
+    out: list[str] = []
+    for place, line in enumerate(lines):
+        if _START.match(line) or place > 6 or out and out[-1].endswith(("：", ":")):
+            return out + lines[place:]
+        out += list(_head(line))
+    return out
+
+
+def _head(line: str) -> Iterator[str]:
+    found = _DOC_NUMBER.search(line)
+    if found and not re.search(r"[，。《]", line[: found.start()]) and found.end() < len(line):
+        office = _AFTER_OFFICE.match(found.group())
+        start = found.start() + (office.end() if office else 0)
+        yield from filter(None, (line[:start].strip(), line[start : found.end()].strip()))
+        line = line[found.end() :].strip()
+    title = _TITLE.search(line)
+    colon = re.search(r"[：:]", line)
+    if title and colon and title.end() < colon.start() and "。" not in line[: colon.start()]:
+        yield line[: title.end()].strip()
+        line = line[title.end() :].strip()
+        colon = re.search(r"[：:]", line)
+    if (
+        colon
+        and 0 < colon.start() < 160
+        and colon.end() < len(line)
+        and "。" not in line[: colon.start()]
+        and len(line) > 60
+        and re.search(r"(?:部门|局|厅|委|办|单位|政府|企业|县|市|区|中心|会)[：:]$", line[: colon.end()])
+    ):
+        yield line[: colon.end()].strip()
+        line = line[colon.end() :].strip()
+    if line:
+        yield line
+
+
+# --- attachments that run on inside a line -------------------------------------------------------------------------
+
+_LISTING = re.compile(r"(?<=[。；\d）)\s])附件\s*[:：]|^附件\s*[:：]")
+_NUMBERED = re.compile(r"(?<!\d)(\d{1,2})[.．、](?!\d)\s*")
+
+
+def _open_attachments(lines: list[str]) -> list[str]:
+    """Give each announced attachment, and each attachment's title where it starts, a line of its own."""
+    out: list[str] = []
+    for line in lines:
+        listing = _LISTING.search(line)
+        if listing is None or len(line) - listing.end() < 80:
+            out.append(line)
+            continue
+        titles, rest = _announced(line[listing.end() :])
+        if not titles:
+            out.append(line)
+            continue
+        out += [line[: listing.start()].strip()] if listing.start() else []
+        single = len(titles) == 1 and not _NUMBERED.match(line[listing.end() :].strip())
+        out += [f"附件：{'' if single else '1. '}{titles[0]}"]
+        out += [f"{number}. {title}" for number, title in enumerate(titles[1:], 2)]
+        out += _by_title(rest, titles)
+    return [line for line in out if line]
+
+
+def _announced(text: str) -> tuple[list[str], str]:
+    """The titles of a list that runs on into the attachments, and the text after it; no titles where unclear."""
+    text = text.strip()
+    start = 0
+    chunks: list[re.Match[str]] = []
+    for match in _NUMBERED.finditer(text):
+        if int(match[1]) == len(chunks) + 1 and match.start() - start < 80:
+            chunks.append(match)
+            start = match.end()
+        else:
+            break
+    titles = [text[a.end() : b.start()].strip() for a, b in zip(chunks, chunks[1:], strict=False)]
+    last = text[chunks[-1].end() :] if chunks else text
+    end = _recurring(last)
+    if not end and titles:
+        end = _place_of(titles[0], last)[0]
+    if not end:
+        return [], text
+    return [*titles, last[:end].strip()], last[end:].strip()
+
+
+def _recurring(text: str) -> int:
+    """The length of the longest opening that occurs again later: the announced title, and that title in its place."""
+    for length in range(min(60, len(text) // 2), 3, -1):
+        if text[:length] in text[length:] and not re.search(r"[。；\n]", text[:length]):
+            return length
+    return 0
+
+
+def _place_of(title: str, text: str) -> tuple[int, int]:
+    """Where a title stands in a text, its words as announced or nearly so; (0, 0) where it does not."""
+    place = text.find(title)
+    if place >= 0:
+        return place, place + len(title)
+    found = fuzz.partial_ratio_alignment(title, text, score_cutoff=85)
+    if found is None or len(title) < 8:
+        return 0, 0
+    end = text.find(title[-4:], found.dest_start)
+    end = end + 4 if end >= 0 else found.dest_end
+    start = text.rfind(title[:1], 0, end - len(title) + 3)
+    return (start if 0 <= found.dest_start - start <= 4 else found.dest_start), end
+
+
+def _by_title(text: str, titles: list[str]) -> list[str]:
+    """Cut the text of all attachments before and after each title."""
+    out: list[str] = []
+    for number, title in enumerate(titles, 1):
+        start, end = _place_of(title, text)
+        if not end:
+            continue
+        before = text[:start].strip()
+        marked = re.search(rf"附件\s*{number}?$", before)
+        head = before[: marked.start()].strip() if marked else before
+        out += list(_tail(head)) if number == 1 and head else [head]
+        out += [marked.group()] if marked else []
+        out.append(text[start:end])
+        text = text[end:].strip()
+    return [*out, text]
+
+
+def restore(text: str) -> list[str]:
+    """A text's paragraphs, one a line, whatever its line breaks were."""
+    plain = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n").replace("\xa0", " ")
+    lines = [part for line in unwrap(plain.split("\n")) for part in re.split(r"</p>\s*<p>", line)]
+    lines = [_RESIDUE.sub("", line).strip() for line in lines]
+    lines = _open_head(split(_open_attachments([line for line in lines if line])))
+    return _joined_title(lines)
+
+
+def _joined_title(lines: list[str]) -> list[str]:
+    """Join a title that was set on two or three lines."""
+    for place, line in enumerate(lines[:8]):
+        if (
+            "关于" in line
+            and len(line) < 60
+            and not re.search(r"[，。：:]|(?:通知|意见|公告|通报|函|批复|决定|办法|方案|细则|规定)$", line)
+        ):
+            for end in range(place + 1, min(place + 3, len(lines))):
+                if (
+                    re.search(r"(?:通知|意见|公告|通报|函|批复|决定|办法|方案|细则|规定)$", lines[end])
+                    and len(lines[end]) < 50
+                ):
+                    return [*lines[:place], "".join(lines[place : end + 1]), *lines[end + 1 :]]
+    return lines

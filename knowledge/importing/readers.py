@@ -1,0 +1,246 @@
+"""A file of any kind → its text; what cannot be read is refused with a remedy and nothing is kept."""
+
+import io
+import re
+import zipfile
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pypdfium2
+
+from knowledge.importing.word import read_docx
+from knowledge.model import KnowledgeError
+
+LARGEST = 20 * 2**20  # bytes of a file
+_UNPACKED = 200 * 2**20  # bytes of all parts of a .docx
+_PARTS, _RATIO = 4000, 250  # parts of a .docx; how far one part may shrink
+_PAGES = 400
+_SCANNED = 20  # characters a page; fewer means a picture of a text
+_SPREADSHEETS = {".xls", ".xlsx", ".xlsm", ".et", ".csv", ".ods"}
+_PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"BM")
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0"
+_SAVE_AS = "请在 WPS 或 Word 中打开，另存为 .docx 后再导入"
+
+
+def refusal(name: str, trouble: str, remedy: str) -> KnowledgeError:
+    """The error for a file that is not taken in."""
+    return KnowledgeError([f"{name}：{trouble}。{remedy}。"])
+
+
+def read_file(path: Path) -> str:
+    """The text of a .docx, .pdf, .html or .txt file. Raises KnowledgeError with the remedy."""
+    name = path.name
+    try:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise refusal(name, "这不是一个文件", "请给出通知文件的路径")
+        if size > LARGEST:
+            raise refusal(
+                name, f"文件有{size / 2**20:.0f}MB，超过{LARGEST // 2**20}MB", "请删去图片后再导入，或只粘贴正文"
+            )
+        content = path.read_bytes()
+    except OSError:
+        raise refusal(name, "找不到或打不开这个文件", "请核对路径和权限") from None
+    text = _by_content(name, path.suffix.lower(), content)
+    if len(re.findall(r"[\u4e00-\u9fff]", text)) < _SCANNED:
+        raise refusal(name, "没有读到中文正文", "请确认文件不是空的，也不是扫描件；扫描件请先做文字识别")
+    return text
+
+
+def _by_content(name: str, suffix: str, content: bytes) -> str:
+    start = content.lstrip()[:512].lower()
+    if suffix in _SPREADSHEETS:
+        raise refusal(
+            name, "这是电子表格，不是通知正文", "整改清单请用 items import 导入；通知请导入 .docx、.pdf、.html 或 .txt"
+        )
+    if not content.strip():
+        raise refusal(name, "文件是空的", "请核对后重新选择")
+    if content.startswith(b"%PDF"):
+        return _read_pdf(name, content)
+    if content.startswith(b"PK"):
+        _check_archive(name, content)
+        return read_docx(name, content)
+    if content.startswith(_OLD_OFFICE):
+        raise refusal(name, "这是旧版 Office 文件（.doc、.wps）或加了密码的文件", f"{_SAVE_AS}；有密码的请先取消密码")
+    if content.startswith(b"{\\rtf"):
+        raise refusal(name, "这是 RTF 文件", _SAVE_AS)
+    if content.startswith(_PICTURES):
+        raise refusal(name, "这是图片，没有文字", "请先做文字识别，或导入 .docx 原件")
+    text = _decoded(name, content)
+    if suffix in (".html", ".htm", ".mht") or start.startswith((b"<!doctype html", b"<html")):
+        return _read_html(text)
+    if suffix in (".docx", ".pdf"):
+        raise refusal(name, f"内容不是 {suffix} 格式，文件可能已损坏", "请重新下载或另存后再导入")
+    return text
+
+
+def _decoded(name: str, content: bytes) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        codes: tuple[str, ...] = ("utf-16",)
+    else:
+        codes = ("utf-8-sig", "gb18030")
+    if codes[0] != "utf-16" and b"\0" in content:
+        raise refusal(name, "这不是文本文件", "请导入 .docx、.pdf、.html 或 .txt")
+    for code in codes:
+        try:
+            return content.decode(code)
+        except UnicodeDecodeError:
+            continue
+    raise refusal(name, "文字编码无法识别", "请另存为 UTF-8 编码的 .txt")
+
+
+def _check_archive(name: str, content: bytes) -> None:
+    """Refuse an archive that is no plain .docx: a bomb, encrypted, with macros, with a DOCTYPE, a spreadsheet."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            parts = archive.infolist()
+            names = {part.filename for part in parts}
+            _check_sizes(name, parts)
+            if any(part.flag_bits & 1 for part in parts):
+                raise refusal(name, "文件加了密码", "请取消密码后再导入")
+            if any(one.startswith("xl/") for one in names):
+                raise refusal(name, "这是电子表格，不是通知正文", "整改清单请用 items import 导入")
+            if any("vbaProject" in one for one in names):
+                raise refusal(name, "文件带有宏", "请另存为不带宏的 .docx 后再导入")
+            if "word/document.xml" not in names:
+                raise refusal(name, "这不是 Word 文件（.docx）", _SAVE_AS)
+            for part in parts:
+                if part.filename.endswith((".xml", ".rels")):
+                    with archive.open(part) as opened:
+                        if b"<!DOCTYPE" in opened.read(4096).upper():
+                            raise refusal(name, "文件中有不应出现的外部引用声明", _SAVE_AS)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError):
+        raise refusal(name, "文件已损坏，打不开", "请重新下载或另存后再导入") from None
+
+
+def _check_sizes(name: str, parts: list[zipfile.ZipInfo]) -> None:
+    too_many = len(parts) > _PARTS or sum(part.file_size for part in parts) > _UNPACKED
+    shrunk = any(part.file_size > 2**20 and part.file_size > _RATIO * max(part.compress_size, 1) for part in parts)
+    if too_many or shrunk:
+        raise refusal(name, "文件解开后异常庞大，已停止读取", "请用 Word 另存后再导入，或只粘贴正文")
+
+
+# --- pdf -----------------------------------------------------------------------------------------------------------
+
+
+def _read_pdf(name: str, content: bytes) -> str:
+    try:
+        document = pypdfium2.PdfDocument(content)
+    except pypdfium2.PdfiumError as error:
+        if "password" in str(error).lower():
+            raise refusal(name, "文件加了密码", "请取消密码后再导入") from None
+        raise refusal(name, "PDF 文件已损坏，打不开", "请重新下载或另存后再导入") from None
+    try:
+        if len(document) > _PAGES:
+            raise refusal(name, f"文件有{len(document)}页，超过{_PAGES}页", "请只导入通知正文和附件")
+        pages = [_page_lines(page) for page in document]
+    except pypdfium2.PdfiumError:
+        raise refusal(name, "PDF 文件已损坏，打不开", "请重新下载或另存后再导入") from None
+    finally:
+        document.close()
+    if sum(len(line.strip()) for page in pages for line in page) < _SCANNED * max(len(pages), 1):
+        raise refusal(name, "这是扫描件，没有可读的文字", "请先做文字识别，或导入 .docx 原件")
+    return "\n".join(_without_running_heads(pages))
+
+
+def _page_lines(page: pypdfium2.PdfPage) -> list[str]:
+    """The lines of a page; one that begins right of the margin is indented, which tells a paragraph's start."""
+    text_page = page.get_textpage()
+    text: str = text_page.get_text_range()
+    lines: list[tuple[str, float]] = []
+    place = 0
+    for line in re.split(r"\r\n|\r|\n", text):
+        found = re.search(r"\S", line)
+        left = text_page.get_charbox(min(place + found.start(), text_page.count_chars() - 1))[0] if found else 0.0
+        if found:
+            lines.append((line.replace("\ufffe", "").strip(), left))
+        place += len(line) + 2
+    text_page.close()
+    if not lines:
+        return []
+    margin = min(left for _, left in lines)
+    return [f"\u3000\u3000{line}" if left > margin + 15 else line for line, left in lines]
+
+
+def _without_running_heads(pages: list[list[str]]) -> list[str]:
+    """Leave out a first or last line that most pages share."""
+    if len(pages) < 4:
+        return [line for page in pages for line in page]
+    ends = [line for page in pages for line in {page[0], page[-1]}] if all(pages) else []
+    running = {line for line in ends if ends.count(line) > len(pages) * 0.6}
+    return [line for page in pages for n, line in enumerate(page) if not (n in (0, len(page) - 1) and line in running)]
+
+
+# --- html ----------------------------------------------------------------------------------------------------------
+
+_BLOCKS = {
+    "p",
+    "div",
+    "br",
+    "li",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "table",
+    "section",
+    "article",
+    "ul",
+    "ol",
+    "tr",
+    "hr",
+}
+_SILENT = {"script", "style", "head", "nav", "footer", "noscript", "template", "select", "button"}
+
+
+class _Page(HTMLParser):
+    """Collects the visible text of a page, a table row as cells with tabs between."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.out: list[str] = []
+        self.silent: list[str] = []
+        self.cells = 0
+        self.in_cell = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in _SILENT:
+            self.silent.append(tag)
+        elif tag in ("td", "th"):
+            self.in_cell += 1
+            self.out.append("\t" if self.cells else "")
+            self.cells += 1
+        elif tag == "tr":
+            self.cells = 0
+            self.out.append("\n")
+        elif tag in _BLOCKS:
+            self.out.append("\v" if self.in_cell else "\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.silent and tag == self.silent[-1]:
+            self.silent.pop()
+        elif tag in ("td", "th"):
+            self.in_cell = max(0, self.in_cell - 1)
+        elif tag in _BLOCKS:
+            self.out.append("\v" if self.in_cell else "\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self.silent:
+            self.out.append(re.sub(r"[\r\n\t]+[ ]*", "", data))
+
+
+def _read_html(text: str) -> str:
+    page = _Page()
+    page.feed(text)
+    page.close()
+    rows = "".join(page.out).split("\n")
+    return "\n".join(_row([cell.split("\v") for cell in row.split("\t")]) for row in rows)
+
+
+def _row(cells: list[list[str]]) -> str:
+    """A table row as text: cells with tabs between; the paragraphs of the last cell stay paragraphs."""
+    whole = ["".join(part.strip() for part in cell) for cell in cells[:-1]]
+    last = "\n".join(part.strip() for part in cells[-1] if part.strip()) if cells else ""
+    return "\t".join([*whole, last])

@@ -1,0 +1,162 @@
+"""The samples in every layout: labels, deadlines, figures and prohibitions against hand-made gold."""
+
+import json
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from knowledge.importing.draft import Draft, draft_of
+from knowledge.importing.layout import restore
+from knowledge.notices import parse_clauses
+from tests.importing.support import SAMPLES, Sample, layouts, load_sample
+
+LEAST = 0.95
+NOTICES = Path(__file__).parent.parent / "notices"
+ALL = [load_sample(path) for path in SAMPLES]
+LAYOUTS = [name for name, _ in layouts(["一"])]
+KINDS: dict[str, Callable[[list[Any], Any], bool]] = {
+    "deadlines": lambda gold, found: (gold[1] in found.text or found.text in gold[1]) and gold[2] == found.on,
+    "percentages": lambda gold, found: abs(gold[1] - found.value) < 0.01 and gold[2] == found.op,
+    "amounts": lambda gold, found: gold[1] == found.value and gold[2] == found.op,
+    "prohibitions": lambda gold, found: gold[1] in found.text,
+}
+
+
+def base(label: str) -> str:
+    return label.partition("¶")[0]
+
+
+def score(pairs: Iterable[tuple[int, int, int]]) -> tuple[float, float]:
+    """Precision and recall of (right, found, wanted)."""
+    right, found, wanted = (sum(column) for column in zip(*pairs, strict=True))
+    return right / found, right / wanted
+
+
+def hits(gold: list[list[Any]], found: Iterable[Any], same: Callable[[list[Any], Any], bool]) -> int:
+    left = list(found)
+    count = 0
+    for row in gold:
+        match = next((one for one in left if base(row[0]) == base(one.clause) and same(row, one)), None)
+        if match is not None:
+            left.remove(match)
+            count += 1
+    return count
+
+
+def read(sample: Sample, layout: str) -> Draft:
+    return draft_of(dict(layouts(sample.lines))[layout])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_deadlines_figures_and_prohibitions_are_read_in_every_layout(layout: str) -> None:
+    drafts = [(sample, read(sample, layout)) for sample in ALL]
+    for kind, same in KINDS.items():
+        pairs = [
+            (hits(sample.gold[kind], getattr(draft, kind), same), len(getattr(draft, kind)), len(sample.gold[kind]))
+            for sample, draft in drafts
+        ]
+        precision, recall = score(pairs)
+        assert precision >= LEAST, (kind, precision)
+        assert recall >= LEAST, (kind, recall)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_labels_are_read_in_every_layout(layout: str) -> None:
+    lost = "lost" in layout  # nothing in the text tells an unnumbered paragraph from the one before it
+    pairs = []
+    for sample in ALL:
+        shown = [one.label for one in read(sample, layout).clauses]
+        found, wanted = ({base(x) for x in labels} if lost else set(labels) for labels in (shown, sample.labels))
+        pairs.append((len(found & wanted), len(found), len(wanted)))
+    precision, recall = score(pairs)
+    assert precision >= LEAST
+    assert recall >= LEAST
+
+
+@pytest.mark.parametrize("sample", ALL, ids=lambda one: one.name)
+def test_a_printed_notice_gives_exactly_its_labels_texts_and_header(sample: Sample) -> None:
+    draft = draft_of("\n".join(sample.lines))
+    wanted: dict[str, str] = {}
+    for label, line in sample.labelled:
+        wanted[label] = wanted.get(label, "") + line
+    cells = re.compile(r"\s|^\d+(?=\t)")  # a row's number becomes part of its label
+    assert {one.label: cells.sub("", one.full) for one in draft.clauses} == {
+        label: cells.sub("", text) for label, text in wanted.items()
+    }
+    read_header = {"number": draft.number, "title": draft.title, "issuer": draft.issuer, "issued": draft.issued_on}
+    assert read_header == sample.header
+
+
+@pytest.mark.parametrize("sample", ALL, ids=lambda one: one.name)
+def test_deadlines_name_who_owes_and_to_whom(sample: Sample) -> None:
+    draft = draft_of("\n".join(sample.lines))
+    for clause, text, on, who, whom in sample.gold["deadlines"]:
+        due = next(one for one in draft.deadlines if one.clause == clause and text in one.text and one.on == on)
+        assert who in due.who
+        assert whom in due.whom
+
+
+@pytest.mark.parametrize("sample", ALL, ids=lambda one: one.name)
+def test_no_layout_loses_or_adds_a_character(sample: Sample) -> None:
+    bare = re.sub(r"\s", "", "".join(sample.lines))
+    for layout, text in layouts(sample.lines):
+        restored = re.sub(r"\s", "", "".join(restore(text)))
+        if "附件：1" not in restored.replace("附件：1.", ""):
+            assert restored.replace("附件：1.", "附件：1.") == bare, layout
+
+
+CLAUSES = json.loads((NOTICES / "clauses.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["144-2020", "demonstration-2020"])
+@pytest.mark.parametrize("layout", ["printed", "wrapped at 35", "wrapped and indented"])
+def test_the_supplied_notices_come_out_with_their_labels(name: str, layout: str) -> None:
+    supplied = (NOTICES / f"{name}.supplied.txt").read_text(encoding="utf-8")
+    lines = [line for line in supplied.splitlines() if line.strip()]
+    draft = draft_of(supplied if layout == "printed" else dict(layouts(lines))[layout])
+    wanted = list(dict.fromkeys(row["label"] for row in CLAUSES if row["notice_id"] == name))
+    found = [one.label for one in draft.clauses]
+    if layout == "printed":
+        assert found == wanted
+    both = len(set(found) & set(wanted))
+    assert both / len(found) >= LEAST
+    assert both / len(wanted) >= LEAST
+
+
+def test_the_dates_of_the_supplied_notices_are_found_and_no_others() -> None:
+    dates: Counter[tuple[str, date | None]] = Counter()
+    for name in ("144-2020", "demonstration-2020"):
+        draft = draft_of((NOTICES / f"{name}.supplied.txt").read_text(encoding="utf-8"))
+        dates.update((one.clause, one.on) for one in draft.deadlines)
+    assert dates == Counter(
+        {
+            ("一(一)", date(2020, 5, 20)): 1,
+            ("三(一)", date(2020, 6, 30)): 1,
+            ("三(一)", None): 1,
+            ("四(二)", date(2020, 12, 31)): 1,
+            ("五¶3", date(2020, 4, 30)): 1,
+            ("五(二)", date(2020, 5, 29)): 1,
+            ("五(三)", date(2020, 6, 25)): 1,
+            ("六(一)", date(2020, 9, 30)): 1,
+        }
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(24, 60), st.integers(0, len(ALL) - 1), st.randoms(use_true_random=False))
+def test_wrapping_changes_no_numbered_clause(width: int, place: int, chance: random.Random) -> None:
+    lines = ALL[place].lines
+    wrapped = "\n".join(line[n : n + width] for line in lines for n in range(0, len(line), width))
+    blank = "\n" * chance.choice((1, 2)) + wrapped
+    whole, cut = (
+        {base(one.label) for one in parse_clauses("x", "\n".join(restore(text)))} for text in ("\n".join(lines), blank)
+    )
+    assert len(whole ^ cut) <= 0.05 * len(whole)
