@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
-from sqlalchemy import case, select, update
+from sqlalchemy import ColumnElement, case, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from storage import audit, scope
@@ -35,6 +35,7 @@ STATES: Mapping[State, str] = {
     "referred": "转处理",
 }
 SOURCES = ("绩效评价", "复核", "审计", "日常检查", "举报", "专项整改")
+CATEGORIES = ("助农增收", "公共服务中心", "站点", "物流", "培训", "项目管理", "资金", "公开标识", "其他")
 KINDS = ("立行立改", "分阶段", "持续")
 METHODS = ("材料审核", "现场考察", "电话回访", "物流追溯")
 CHECKS = ("回头看", "日常监督检查")
@@ -429,10 +430,91 @@ def open_items(db: Session, body_id: int, on: date) -> list[Item]:
     return sorted(db.scalars(wanted), key=lambda one: (one.due_on or date.max, one.number))
 
 
+def working(db: Session, *states: State) -> list[Item]:
+    """The items in some states that the viewer works on, most urgent first: a contractor's are their unit's."""
+    viewer = scope.viewer_of(db)
+    wanted = select(Item).where(Item.state.in_(states or OPEN), _own(viewer))
+    return sorted(db.scalars(wanted), key=lambda one: (one.due_on or date.max, one.body_id, one.id))
+
+
+def seen(db: Session, item_id: int) -> Item:
+    """An item that the viewer works on or reads; a contractor's must be their unit's. Raises NotFound."""
+    wanted = select(Item).where(Item.id == item_id, _own(scope.viewer_of(db)))
+    found = db.scalars(wanted.execution_options(populate_existing=True)).one_or_none()
+    if found is None:
+        raise NotFound(str(item_id))
+    return found
+
+
+def _own(viewer: scope.Viewer) -> ColumnElement[bool]:
+    """The condition that an item is the viewer's: in a body where they are more than a contractor, or of their unit."""
+    if viewer.system:
+        return true()
+    readers = [role for role in scope.READERS if role != "contractor"]
+    theirs = (
+        select(ItemUnit.item_id)
+        .join(Person, Person.unit_id == ItemUnit.unit_id)
+        .where(Person.id == viewer.person_id)
+        .scalar_subquery()
+    )
+    reached = select(Body.id).where(scope.bodies(viewer, *readers)).scalar_subquery()
+    return or_(Item.body_id.in_(reached), Item.id.in_(theirs))
+
+
+def reviewers(db: Session, body_id: int, role: str) -> list[int]:
+    """The people of the province, or of the city, who hold a role over a body."""
+    with scope.serving(db, scope.SYSTEM):
+        code = db.get_one(Body, body_id).division_code
+        held = db.scalars(select(Role).where(Role.role == role, Role.ended_at.is_(None))).all()
+        return sorted(
+            {
+                one.person_id
+                for one in held
+                if one.division_code and code.startswith(scope.Grant(role=role, body_id=None, division_code=one.division_code).prefix)
+            }
+        )
+
+
 def queue(db: Session, limit: int = 50, offset: int = 0) -> list[Item]:
     """What the province has to review, the longest waiting first."""
     wanted = select(Item).where(Item.state.in_(AT_PROVINCE)).order_by(Item.submitted_at, Item.id)
     return list(db.scalars(wanted.limit(limit).offset(offset)))
+
+
+def evidence(db: Session, item: Item) -> list[Evidence]:
+    """What stands as an item's evidence in this round."""
+    wanted = select(Evidence).where(
+        Evidence.item_id == item.id, Evidence.round == item.round, Evidence.withdrawn_at.is_(None)
+    )
+    return list(db.scalars(wanted.order_by(Evidence.id)))
+
+
+def attach(db: Session, item: Item, file_ids: Sequence[int], line: str, now: datetime) -> None:
+    """Let files stand as evidence of an item, for a line of its checklist. The event is the caller's."""
+    known = {one.file_id for one in evidence(db, item)}
+    db.add_all(
+        Evidence(
+            item_id=item.id,
+            body_id=item.body_id,
+            file_id=file_id,
+            line=line,
+            round=item.round,
+            person_id=scope.viewer_of(db).person_id,
+            at=now,
+        )
+        for file_id in file_ids
+        if file_id not in known
+    )
+    db.flush()
+
+
+def loose_files(db: Session, person_id: int, since: datetime) -> list[int]:
+    """The files that somebody sent from a time on and that stand for no item yet."""
+    used = select(Evidence.file_id)
+    wanted = select(File.id).where(
+        File.person_id == person_id, File.at >= since, File.state.in_(("pending", "stored")), File.id.not_in(used)
+    )
+    return list(db.scalars(wanted.order_by(File.id)))
 
 
 def heads(db: Session, body_id: int) -> list[int]:
