@@ -1,10 +1,10 @@
 # make run: set up and serve. make test: set up and test. make check: linters and tests.
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := chromium fonts-noto-cjk postgresql
+PACKAGES := chromium fonts-noto-cjk nodejs npm postgresql
 SHELL := /bin/bash
 
-.PHONY: run demo test check lint system bench vectors constraints clean
+.PHONY: run demo test check lint system interop fuzz bench vectors constraints clean
 
 run: .venv/.runtime
 	$(BIN)/countydesk serve
@@ -12,7 +12,7 @@ run: .venv/.runtime
 demo: .venv/.runtime
 	$(BIN)/countydesk serve --demo
 
-test: system .venv/.dev
+test: system .venv/.dev interop
 	$(BIN)/pytest -n 2
 
 check: .venv/.dev lint test
@@ -45,9 +45,22 @@ system:
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	  else echo "请先运行 / please run first: sudo apt-get install -y $$missing"; exit 1; fi; fi
 
+# What others wrote in JavaScript, for the tests to talk to.
+interop: tests/interop/node_modules/.package-lock.json
+
+tests/interop/node_modules/.package-lock.json: tests/interop/package-lock.json
+	npm ci --prefix tests/interop --ignore-scripts --no-audit --no-fund --silent
+
+# Ten minutes of arbitrary bytes against the callback door. atheris has wheels for some interpreters only.
+fuzz: .venv/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check atheris==3.0.0
+	mkdir -p .fuzz
+	$(BIN)/python -m tests.fuzz_edge -max_total_time=600 -max_len=70000 .fuzz
+
 bench: .venv/.dev
 	$(BIN)/python benchmarks/run.py
 	KILLS=100 $(BIN)/pytest --timeout 1800 tests/faults/test_kill.py
+	$(BIN)/python benchmarks/load.py
 
 vectors: .venv/.dev
 	$(BIN)/countydesk knowledge vectors

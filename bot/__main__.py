@@ -30,12 +30,14 @@ app = typer.Typer(
 notice_app = typer.Typer(no_args_is_help=True, help="查看所收文件")
 knowledge_app = typer.Typer(no_args_is_help=True, help="检查知识库")
 questions_app = typer.Typer(no_args_is_help=True, help="待答问题")
+wechat_app = typer.Typer(no_args_is_help=True, help="微信服务号")
 db_app = typer.Typer(no_args_is_help=True, help="数据库")
 app.add_typer(notice_app, name="notice")
 app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(questions_app, name="questions")
 app.add_typer(imports.funds_app, name="funds")
 app.add_typer(imports.people_app, name="people")
+app.add_typer(wechat_app, name="wechat")
 app.add_typer(db_app, name="db")
 operations.register(app)
 
@@ -428,6 +430,27 @@ def questions_answer(
     path = drafts / f"question-{number}.yaml"
     path.write_text(settled.draft, encoding="utf-8")
     typer.echo(f"已答复，{settled.told}人下次来时会看到；问答草稿在 {path}，审核后放入 knowledge/data/entries。")
+
+
+# --- platforms ---------------------------------------------------------------------------------------------------
+
+
+@wechat_app.command("menu")
+def wechat_menu() -> None:
+    """在公众号底部建立菜单；客户端最长五分钟后看到。"""
+    from bot.app import settings
+    from bot.channels.wechat import create_menu
+    from bot.messages import ChannelStopped, TemporaryFailure, Undeliverable
+    from handlers.menu import ACCOUNT_MENU
+
+    chosen = settings().wechat
+    if not chosen.app_id:
+        _stop("没有配置公众号：请在 countydesk.toml 的 [wechat] 填写 app_id、app_secret、token、aes_key。", 1)
+    try:
+        create_menu(chosen, ACCOUNT_MENU)
+    except (ChannelStopped, TemporaryFailure, Undeliverable) as trouble:
+        _stop(f"菜单没有建立，微信返回：{trouble}。", 1)
+    typer.echo("菜单已建立。")
 
 
 @db_app.command("upgrade")

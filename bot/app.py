@@ -20,15 +20,16 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-from bot.channels import Channel, web
+from bot.channels import Channel, Platform, web
 from bot.console import public
 from bot.delivery import Dispatcher
 from bot.demo import counties, populate, seed
 from bot.dialogue import Assistant, Handlers
+from bot.files import Fetcher
 from bot.migrate import is_current, upgrade
 from bot.settings import KEY_BYTES, ConfigError, Settings, ensure_key, load_settings
 from bot.turns import TurnThread
-from handlers import ask, binding, county, demo, inviting, menu, profile
+from handlers import ask, binding, county, demo, inbox, inviting, menu, profile
 from knowledge.base import KnowledgeBase, load, pack
 from storage.audit import seal
 from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
@@ -40,6 +41,7 @@ STATIC = Path(__file__).parent / "console" / "static"
 CONTENT_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
 SEALS_EVERY_S = 5.0
 ROW_SHOWN = re.compile(r"\nDETAIL:.*?(?=\n\[SQL|\n\nThe above exception|\Z)", re.DOTALL)
+LIMITS = {"wechat": 2040, "wecom": 2040}  # bytes of one passive reply; what is longer waits for 更多
 Clock = Callable[[], datetime]
 
 
@@ -91,6 +93,7 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
     handlers = Handlers(
         routes=[
             *menu.ROUTES,
+            *inbox.ROUTES,
             *binding.ROUTES,
             *inviting.ROUTES,
             *profile.ROUTES,
@@ -103,11 +106,12 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
         },
         ask=ask.ask,
         why=ask.why,
-        only_text=menu.only_text,
+        received=inbox.received,
+        events={**menu.EVENTS, **inbox.EVENTS},
         after=profile.seen,
         opening=county.opening,
     )
-    return Assistant(kb=kb, handlers=handlers, given=given)
+    return Assistant(kb=kb, handlers=handlers, given=given, limits=LIMITS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +198,24 @@ def every(seconds: float, work: Callable[[], object]) -> Callable[[], None]:
     return stop
 
 
+def platforms(chosen: Settings, turns: TurnThread, sessions: sessionmaker[Session], clock: Clock) -> list[Platform]:
+    """The channels whose keys are set. Their libraries are loaded only then."""
+    made: list[Platform] = []
+    if chosen.wechat.app_id:
+        from bot.channels.wechat import Wechat
+
+        made.append(Wechat(chosen.wechat, turns, sessions, clock))
+    if chosen.wecom.corp_id:
+        from bot.channels.wecom import Wecom
+
+        made.append(Wecom(chosen.wecom, turns, sessions, clock))
+    if chosen.telegram.token:
+        from bot.channels.telegram import Telegram
+
+        made.append(Telegram(chosen.telegram, chosen.web.base_url, turns, sessions, clock))
+    return made
+
+
 def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = False) -> FastAPI:
     """The web server: chat, look-up, notices, answer API, health; with `sample`, the demo's province."""
     clock = clock or clock_of(chosen)
@@ -203,21 +225,33 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     if sample:
         populate(sessions)
         seed(turns, sessions)
-    channels: dict[str, Channel] = {"web": web.WebChannel(sessions, clock)}
+    running = platforms(chosen, turns, sessions, clock)
+    channels: dict[str, Channel] = {"web": web.WebChannel(sessions, clock), **{one.name: one for one in running}}
     dispatcher = Dispatcher(channels=channels, sessions=sessions, clock=clock)
+    fetcher = Fetcher(channels, sessions, chosen.paths.data, clock)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        dispatcher.start()
+        for one in running:
+            one.start()
+        fetcher.start()
+        if chosen.sending.enabled:
+            dispatcher.start()
         stop_sealing = every(SEALS_EVERY_S, lambda: seal(sessions, chosen.audit_head_file))
         yield
         dispatcher.stop()
+        fetcher.stop()
+        for one in running:
+            one.stop()
         turns.stop()
         stop_sealing()
 
     app = FastAPI(title="countydesk", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app.state.channels = channels
     templates = public.pages(version("countydesk"))
     app.include_router(web.router(turns, sessions, ensure_key(chosen.key_file), clock))
+    for one in running:
+        app.include_router(one.router())
     app.include_router(public.router(kb, templates, clock, chosen.province.name))
     app.add_api_route("/favicon.ico", lambda: Response(status_code=204), methods=["GET"])
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from bot.flows import Answered, Flow, Step
 from bot.inputs import option_number, universal
-from bot.messages import Inbound, Invalid, Option, Refused, Reply, Turn
+from bot.messages import Inbound, Invalid, Option, Refused, Reply, Turn, fitted
 from bot.texts import say
 from knowledge.base import KnowledgeBase
 from storage import bindings, conversations, deliveries, scope, secrets
@@ -24,6 +24,7 @@ from storage.models import Conversation, Exchange
 
 IDLE = timedelta(minutes=30)
 LEANS_FOR = timedelta(minutes=10)
+KEEPS_REST = ("more", "result")  # routes that show what was said before: what waits for 更多 goes on waiting
 _HAN = re.compile(r"[一-鿿]")
 OPENS_AFTER = timedelta(hours=12)
 log = structlog.get_logger()
@@ -46,13 +47,17 @@ class Route:
 
 @dataclass(frozen=True, kw_only=True)
 class Handlers:
-    """What the machine is given: routes, forms, and the functions for what no route takes."""
+    """What the machine is given: routes, forms, and the functions for what no route takes.
+
+    `events` are keyed by the first word of an event; an event without a function gets no reply.
+    """
 
     routes: Sequence[Route]
     flows: Mapping[str, Flow]
     ask: Callable[[Turn], Reply]
     why: Callable[[Turn], Reply]
-    only_text: Callable[[Turn], Reply]
+    received: Callable[[Turn], Reply]  # pictures, files, and what cannot be used
+    events: Mapping[str, Callable[[Turn], Reply]]
     after: Callable[[Turn, Reply], Reply] = lambda turn, reply: reply  # a last look at what is said to a person
     opening: Callable[[Turn], str] = lambda turn: ""  # what a conversation begins with after a long pause
 
@@ -64,6 +69,7 @@ class Assistant:
     kb: KnowledgeBase
     handlers: Handlers
     given: Mapping[str, Any] = field(default_factory=dict)  # Any: settings that texts need, such as the province's name
+    limits: Mapping[str, int] = field(default_factory=dict)  # channel → the most that one message holds, in bytes
 
     def handle(self, db: Session, inbound: Inbound, given: Mapping[str, Any] | None = None) -> Reply:
         """Answer a message and store the exchange; a message seen before gets its stored reply."""
@@ -90,9 +96,10 @@ class Assistant:
             given={**self.given, **(given or {})},
         )
         opening = self.handlers.opening(turn) if inbound.at - conversation.touched_at >= OPENS_AFTER else ""
-        reply = _with_owed(turn, self.handlers.after(turn, self._reply(turn)))
-        if opening:
-            reply = replace(reply, text=f"{opening}\n\n{reply.text}")
+        reply = self._reply(turn)
+        if reply.text:  # nothing is said after an event that wants no answer
+            reply = _with_owed(turn, self.handlers.after(turn, reply))
+            reply = self._fitted(turn, replace(reply, text=f"{opening}\n\n{reply.text}") if opening else reply)
         conversation.touched_at = inbound.at
         exchange = Exchange(
             channel=inbound.channel,
@@ -110,8 +117,10 @@ class Assistant:
         return reply
 
     def _reply(self, turn: Turn) -> Reply:
+        if turn.inbound.kind == "event":
+            return self._event(turn)
         if turn.inbound.kind != "text":
-            return self.handlers.only_text(turn)
+            return self.handlers.received(turn)
         try:
             reply = self._dispatch(self._picked(turn))
         except (Invalid, Refused) as trouble:
@@ -121,8 +130,23 @@ class Assistant:
                 kind="flow" if turn.conversation.flow else "chat",
             )
         turn.conversation.options = [{"label": o.label, "value": o.value} for o in reply.options]
-        if reply.route != "more":
+        if reply.route not in KEEPS_REST:
             turn.conversation.rest = reply.rest
+        return reply
+
+    def _event(self, turn: Turn) -> Reply:
+        handle = self.handlers.events.get(turn.text.partition(" ")[0])
+        reply = handle(turn) if handle else Reply(text="", route="event")
+        if reply.options:
+            turn.conversation.options = [{"label": o.label, "value": o.value} for o in reply.options]
+        return reply
+
+    def _fitted(self, turn: Turn, reply: Reply) -> Reply:
+        """Keep a reply within what the channel carries at once; the rest waits for 更多."""
+        limit = self.limits.get(turn.inbound.channel, 0)
+        reply, rest = fitted(reply, limit, say("dialogue.rest_follows"))
+        if rest:
+            turn.conversation.rest = "\n".join(part for part in (rest, turn.conversation.rest) if part)
         return reply
 
     def _picked(self, turn: Turn) -> Turn:

@@ -1,7 +1,7 @@
 """What goes in and out of a turn. Frozen values; no channel, no database row."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # a turn carries these; the values below must not depend on t
     from storage.models import Conversation, Person
     from storage.scope import Viewer
 
-InboundKind = Literal["text", "event", "image", "voice", "file", "location"]
+InboundKind = Literal["text", "event", "image", "voice", "file", "location", "other"]
 ReplyKind = Literal["answer", "clarify", "abstain", "chat", "flow"]
 
 
@@ -29,8 +29,9 @@ class Media:
 class Inbound:
     """One message from a person. (channel, message_id) is its identity: a retry carries the same.
 
-    An event's `text` is what happened: `subscribe` or `unsubscribe`. A menu button or a scanned binding code comes as
-    the text it stands for ("我的事项", "绑定 CODE").
+    An event's `text` is what happened: `subscribe`, `unsubscribe`, `view`, or `sent` with the platform's message id and
+    result. A menu button or a scanned binding code comes as the text it stands for ("我的事项", "绑定 CODE"), spoken
+    words as text.
     """
 
     channel: str
@@ -94,6 +95,46 @@ class Reply:
             answer=stored["answer"],
             route=stored["route"],
         )
+
+
+def plain(reply: Reply) -> str:
+    """A reply as text alone: options numbered, links written out."""
+    lines = [reply.text] if reply.text else []
+    lines += [f"{number}. {option.label}" for number, option in enumerate(reply.options, 1)]
+    lines += [f"{link.label}：{link.url}" for link in reply.links]
+    return "\n".join(lines)
+
+
+def cut(text: str, limit: int) -> tuple[str, str]:
+    """Split a text so that its head has at most `limit` UTF-8 bytes: at a line's end, a sentence's, or a character's.
+
+    The tail is empty when nothing had to be cut.
+    """
+    if len(text.encode()) <= limit:
+        return text, ""
+    head = text.encode()[: max(limit, 0)].decode(errors="ignore")
+    for marks in ("\n", "。；！？"):
+        end = max(head.rfind(mark) for mark in marks) + 1
+        if end > len(head) // 2:
+            return head[:end].rstrip(), text[end:].lstrip("\n")
+    return head, text[len(head) :]
+
+
+def fitted(reply: Reply, limit: int, hint: str) -> tuple[Reply, str]:
+    """A reply that fits into one message of `limit` UTF-8 bytes, options and links whole, and the text left over.
+
+    `hint` says how to get what is left over. 0 is no limit.
+    """
+    if not limit or len(plain(reply).encode()) <= limit:
+        return reply, ""
+    aside = len(plain(replace(reply, text="-")).encode()) - 1
+    if reply.options and aside > limit // 2:  # the choices alone fill the message: shorten them alike
+        most = max(limit // 2 // len(reply.options) - 6, 6)
+        options = tuple(replace(option, label=cut(option.label, most)[0]) for option in reply.options)
+        reply = replace(reply, options=options)
+        aside = len(plain(replace(reply, text="-")).encode()) - 1
+    head, tail = cut(reply.text, limit - aside - len(hint.encode()) - 1)
+    return replace(reply, text=f"{head}\n{hint}"), tail
 
 
 @dataclass(frozen=True, kw_only=True)

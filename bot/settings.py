@@ -2,13 +2,14 @@
 
 import contextlib
 import os
+import re
 import tempfile
 import tomllib
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 
@@ -18,6 +19,22 @@ class ConfigError(Exception):
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+    secrets: ClassVar[tuple[str, ...]] = ()  # keys that may also be given as KEY_file, a path to the value
+
+    @model_validator(mode="before")
+    @classmethod
+    def from_files(cls, given: dict[str, Any]) -> dict[str, Any]:  # Any: what the file and the environment hold
+        """Read each secret that is given as a file."""
+        found = dict(given)
+        for key in cls.secrets:
+            path = found.pop(f"{key}_file", None)
+            if path is None:
+                continue
+            try:
+                found[key] = Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(f"{key}_file 指向的文件读不出来（{path}），请检查路径和权限") from error
+        return found
 
 
 class Database(_Section):
@@ -58,6 +75,90 @@ class Security(_Section):
     audit_key_file: Path | None = None
 
 
+class Wechat(_Section):
+    """A WeChat 服务号; on when its keys are set. `plaintext` is for development: anybody can then forge messages.
+
+    `template_id` is the template for messages outside the 48 hours; the lines of a message go into `template_fields`.
+    """
+
+    secrets = ("app_secret", "token", "aes_key")
+
+    app_id: str = ""
+    app_secret: str = ""
+    token: str = ""
+    aes_key: str = ""
+    api_base: str = "https://api.weixin.qq.com"
+    plaintext: bool = False
+    template_id: str = ""
+    template_fields: tuple[str, ...] = ("thing1",)
+
+    @model_validator(mode="after")
+    def whole(self) -> "Wechat":
+        """All keys or none."""
+        needed = {name: getattr(self, name) for name in ("app_id", "app_secret", "token", "aes_key")}
+        if any(needed.values()) and (missing := [name for name, value in needed.items() if not value]):
+            raise ValueError(f"还缺 {'、'.join(missing)}，请在公众平台“设置与开发”的基本配置页查到后补上，或删去整段")
+        if self.aes_key and not re.fullmatch(r"[A-Za-z0-9]{43}", self.aes_key):
+            raise ValueError("aes_key 应为43位字母和数字（EncodingAESKey），请重新复制")
+        return self
+
+
+class Wecom(_Section):
+    """An application of 企业微信; on when its keys are set."""
+
+    secrets = ("secret", "token", "aes_key")
+
+    corp_id: str = ""
+    agent_id: int = 0
+    secret: str = ""
+    token: str = ""
+    aes_key: str = ""
+    api_base: str = "https://qyapi.weixin.qq.com"
+
+    @model_validator(mode="after")
+    def whole(self) -> "Wecom":
+        """All keys or none."""
+        needed = {name: getattr(self, name) for name in ("corp_id", "agent_id", "secret", "token", "aes_key")}
+        if any(needed.values()) and (missing := [name for name, value in needed.items() if not value]):
+            raise ValueError(f"还缺 {'、'.join(missing)}，请在企业微信管理后台的应用页面查到后补上，或删去整段")
+        if self.aes_key and not re.fullmatch(r"[A-Za-z0-9]{43}", self.aes_key):
+            raise ValueError("aes_key 应为43位字母和数字（EncodingAESKey），请重新复制")
+        return self
+
+
+class Telegram(_Section):
+    """A Telegram bot; off unless somebody wrote down why it is on, for the platform is abroad."""
+
+    secrets = ("token", "secret_token")
+
+    token: str = ""
+    secret_token: str = ""
+    mode: Literal["webhook", "polling"] = "webhook"
+    api_base: str = "https://api.telegram.org"
+    file_base: str = ""  # empty: the same as api_base
+    enabled_reason: str = ""
+
+    @model_validator(mode="after")
+    def whole(self) -> "Telegram":
+        """A token and a reason, and for a webhook its secret; or none of them."""
+        if not (self.token or self.secret_token or self.enabled_reason):
+            return self
+        needed = {"token": self.token, "enabled_reason": self.enabled_reason}
+        if self.mode == "webhook":
+            needed["secret_token"] = self.secret_token
+        if missing := [name for name, value in needed.items() if not value]:
+            raise ValueError(f"还缺 {'、'.join(missing)}，请补上（enabled_reason 写明启用境外平台的理由），或删去整段")
+        if self.secret_token and not re.fullmatch(r"[A-Za-z0-9_-]{1,256}", self.secret_token):
+            raise ValueError("secret_token 只能用字母、数字、_ 和 -，最长256位")
+        return self
+
+
+class Sending(_Section):
+    """Whether messages are sent that nobody asked for; replies are always given."""
+
+    enabled: bool = True
+
+
 class Settings(BaseSettings):
     """All settings. A key that is not listed here stops the start."""
 
@@ -71,6 +172,10 @@ class Settings(BaseSettings):
     clock: Clock = Field(default_factory=Clock)
     province: Province = Field(default_factory=Province)
     security: Security = Field(default_factory=Security)
+    wechat: Wechat = Field(default_factory=Wechat)
+    wecom: Wecom = Field(default_factory=Wecom)
+    telegram: Telegram = Field(default_factory=Telegram)
+    sending: Sending = Field(default_factory=Sending)
 
     @classmethod
     def settings_customise_sources(
@@ -110,6 +215,8 @@ def _remedy(error: dict[str, Any]) -> str:  # Any: pydantic's error details
     name = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"{name}：没有这项设置，请检查拼写或删去。"
+    if error["type"] == "value_error":  # a check of ours, which says what to do; the input may hold secrets
+        return f"{name}：{error['ctx']['error']}。"
     return f"{name}：值“{error.get('input')}”不对（{error['msg']}）。"
 
 

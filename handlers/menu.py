@@ -13,6 +13,25 @@ _MENU = (
     ("全部文件", "全部文件"),
 )
 
+# The account's own menu: a button's label and the words that it stands for.
+ACCOUNT_MENU = {
+    "查政策": (
+        ("能不能花", "能不能花"),
+        ("验收条件", "验收要满足什么条件"),
+        ("二次申报", "二次申报要什么条件"),
+        ("标识要求", "项目标识有什么要求"),
+        ("全部文件", "全部文件"),
+    ),
+    "办整改": tuple((words, words) for words in ("我的事项", "报进展", "传材料", "申请销号", "本县情况")),
+    "我的": (
+        ("我的通知", "我的通知"),
+        ("提醒设置", "提醒设置"),
+        ("绑定单位", "绑定"),
+        ("咨询热线", "咨询热线"),
+        ("帮助", "帮助"),
+    ),
+}
+
 
 def menu(turn: Turn) -> Reply:
     """The numbered menu."""
@@ -42,11 +61,19 @@ def spend(turn: Turn) -> Reply:
     return Reply(text=say("menu.spend_hint"), route="spend")
 
 
-def only_text(turn: Turn) -> Reply:
-    """A picture, voice or file where only words can be read."""
-    return Reply(text=say("menu.only_text"), route="only-text")
+def welcome(turn: Turn) -> Reply:
+    """Greet somebody who has just followed the account, with the menu."""
+    text = say("menu.welcome", province=turn.given.get("province", ""))
+    return Reply(text=text, options=menu(turn).options, route="welcome")
 
 
+def farewell(turn: Turn) -> Reply:
+    """Somebody left: nothing can be said, and an open form is closed."""
+    turn.conversation.flow, turn.conversation.answers, turn.conversation.options = None, [], []
+    return Reply(text="", route="event")
+
+
+EVENTS = {"subscribe": welcome, "unsubscribe": farewell}
 ROUTES = [
     Route(name="menu", pattern=r"菜单|主菜单|返回|取消", run=menu, examples=("菜单",)),
     Route(name="help", pattern=r"帮助|怎么用|使用说明|你能做什么", run=help_, examples=("帮助", "怎么用")),

@@ -1,15 +1,17 @@
 """Conversations and exchanges."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
 from storage.db import hold
 from storage.models import Conversation, Exchange, Person, Question
 
 PUSH = "push"
+EVENT = "event:"  # begins the message id of what was not written but pressed, scanned or reported
 
 
 def stored_reply(db: Session, channel: str, message_id: str) -> dict[str, Any] | None:
@@ -31,6 +33,22 @@ def open_conversation(db: Session, channel: str, address: str, user: Person | No
         )
         db.add(conversation)
     return conversation
+
+
+def offered(db: Session, channel: str, address: str, message_id: str, since: datetime) -> list[dict[str, Any]]:
+    """The options under the reply to a message, while nothing has been said after it, on whatever channel."""
+    wanted = select(Exchange).where(
+        Exchange.channel == channel, Exchange.address == address, Exchange.message_id == message_id
+    )
+    origin = db.scalars(wanted).one_or_none()
+    if origin is None or origin.at < since:
+        return []
+    same = Exchange.person_id == origin.person_id if origin.person_id else Exchange.address == address
+    here = true() if origin.person_id else Exchange.channel == channel
+    if db.scalars(select(Exchange.id).where(same, here, Exchange.id > origin.id).limit(1)).first() is not None:
+        return []
+    options: list[dict[str, Any]] = origin.reply["options"]
+    return options
 
 
 def record_exchange(db: Session, exchange: Exchange, answer: dict[str, Any] | None) -> None:
@@ -57,6 +75,25 @@ def recent_exchanges(db: Session, channel: str, address: str, limit: int) -> lis
     """The last exchanges with an address, oldest first."""
     wanted = select(Exchange).where(Exchange.channel == channel, Exchange.address == address)
     return list(reversed(db.scalars(wanted.order_by(Exchange.id.desc()).limit(limit)).all()))
+
+
+def last_exchange(db: Session, channel: str, address: str, without: Sequence[str]) -> Exchange | None:
+    """The newest exchange with an address whose route is not one of `without`."""
+    wanted = select(Exchange).where(
+        Exchange.channel == channel, Exchange.address == address, Exchange.route.not_in(without)
+    )
+    return db.scalars(wanted.order_by(Exchange.id.desc()).limit(1)).one_or_none()
+
+
+def spoke_at(db: Session, channel: str, address: str) -> datetime | None:
+    """When an address last wrote something of its own; a menu button or another event (EVENT) is none."""
+    wanted = select(Exchange.at).where(
+        Exchange.channel == channel,
+        Exchange.address == address,
+        Exchange.route != PUSH,
+        Exchange.message_id.not_like(f"{EVENT}%"),
+    )
+    return db.scalars(wanted.order_by(Exchange.id.desc()).limit(1)).one_or_none()
 
 
 def record_push(db: Session, channel: str, address: str, key: str, reply: dict[str, Any], now: datetime) -> int:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from storage.models import Delivery, Switch
@@ -51,26 +52,24 @@ def put(
     not_after: datetime | None = None,
 ) -> Delivery | None:
     """Queue a message in the caller's transaction; None when the recipient has this version of it already."""
-    same = select(Delivery.id).where(
-        Delivery.source == source, Delivery.version == version, Delivery.recipient == recipient
-    )
-    if db.scalars(same).first() is not None:
-        return None
-    delivery = Delivery(
-        source=source,
-        version=version,
-        recipient=recipient,
-        lane=LANES[lane],
-        reply=dict(reply),
-        why=why,
-        not_before=not_before or now,
-        not_after=not_after,
-        state="queued",
-        at=now,
-    )
-    db.add(delivery)
-    db.flush()
-    return delivery
+    values = {
+        "source": source,
+        "version": version,
+        "recipient": recipient,
+        "lane": LANES[lane],
+        "reply": dict(reply),
+        "why": why,
+        "not_before": not_before or now,
+        "not_after": not_after,
+        "state": "queued",
+        "fence": 0,
+        "attempts": 0,
+        "reason": "",
+        "at": now,
+    }
+    dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
+    once = dialect.insert(Delivery).values(values).on_conflict_do_nothing().returning(Delivery)
+    return db.scalars(once).one_or_none()
 
 
 def collect(db: Session, recipients: Sequence[str], channel: str, now: datetime) -> list[Delivery]:
@@ -144,6 +143,29 @@ def again(db: Session, delivery: Delivery, code: str, at: datetime) -> bool:
 def end(db: Session, delivery: Delivery, state: State, code: str, reason: str = "") -> bool:
     """Give it its last state, with the reason that the reconciliation sheet shows."""
     return _move(db, delivery, ("claimed", "handing"), state=state, code=code, reason=reason, lease_until=None)
+
+
+def reported(db: Session, channel: str, platform_id: str, code: str) -> bool:
+    """The platform says later that an accepted message did not arrive; it then goes with the person's next message."""
+    changed = (
+        update(Delivery)
+        .where(Delivery.channel == channel, Delivery.platform_id == platform_id, Delivery.state == "accepted")
+        .values(state="failed", code=NO_CHANNEL, reason=code, fence=Delivery.fence + 1)
+        .returning(Delivery.id)
+        .execution_options(synchronize_session=False)
+    )
+    return db.scalars(changed).first() is not None
+
+
+def sent_since(db: Session, recipients: Sequence[str], channel: str, since: datetime) -> int:
+    """How many messages a channel took for somebody after a time."""
+    wanted = select(func.count()).where(
+        Delivery.recipient.in_(recipients),
+        Delivery.channel == channel,
+        Delivery.state.in_(("accepted", "acked", "unknown")),
+        Delivery.handed_at > since,
+    )
+    return db.scalar(wanted) or 0
 
 
 def sweep(db: Session, now: datetime) -> Counter[str]:

@@ -170,7 +170,8 @@ def test_a_report_of_wrongdoing_gets_the_channel_and_is_no_question(talk: Talk, 
 
 
 def test_a_picture_is_answered_with_what_works(talk: Talk) -> None:
-    assert "文字" in talk("", kind="image").text
+    assert "政策问题不用绑定" in talk("", kind="image").text
+    assert "文字" in talk("", kind="location").text
 
 
 def test_every_route_example_reaches_its_own_route_alone() -> None:

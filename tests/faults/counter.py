@@ -47,7 +47,9 @@ def _other(turn: Turn) -> Reply:
 
 def assistant(kb: KnowledgeBase) -> Assistant:
     routes = [Route(name="count", pattern="加一", run=count, examples=("加一",))]
-    return Assistant(kb=kb, handlers=Handlers(routes=routes, flows={}, ask=_other, why=_other, only_text=_other))
+    return Assistant(
+        kb=kb, handlers=Handlers(routes=routes, flows={}, ask=_other, why=_other, received=_other, events={})
+    )
 
 
 def add_person(sessions: sessionmaker[Session], addresses: int) -> None:

@@ -1,0 +1,175 @@
+"""Fetches the files that people sent, after the turn and in threads of its own, and stores them under their hash."""
+
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import filetype
+import structlog
+from sqlalchemy import event
+from sqlalchemy.orm import Session, UOWTransaction, sessionmaker
+
+from bot.channels import Channel
+from bot.messages import ChannelStopped, Media, Reply, TemporaryFailure, Undeliverable
+from bot.texts import say
+from storage import bindings, deliveries, files
+from storage.db import transaction
+from storage.models import File
+from storage.scope import SYSTEM, serving
+
+THREADS = 2
+TRIES = 6
+KEPT = timedelta(days=3)  # for so long the platforms keep what was sent
+MOST_BYTES = 20_000_000
+AGAIN_S = 2.0
+OFFICE = "application/vnd.openxmlformats-officedocument."
+KINDS = ("image/", "audio/", "video/", "application/pdf", "application/msword", "application/vnd.ms-excel", OFFICE)
+log = structlog.get_logger()
+
+
+def sniffed(data: bytes) -> str:
+    """What the bytes are, as a MIME type; empty when that is not known."""
+    return filetype.guess_mime(data) or ""
+
+
+def place(folder: Path, digest: str) -> Path:
+    """Where the bytes with a hash lie."""
+    return folder / "files" / digest[:2] / digest
+
+
+def keep(folder: Path, data: bytes) -> str:
+    """Store bytes under their hash, readable by the owner only; the hash."""
+    digest = sha256(data).hexdigest()
+    path = place(folder, digest)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        part = path.with_suffix(f".{secrets.token_hex(4)}")
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    return digest
+
+
+class Fetcher:
+    """Fetches each pending file until it is stored, refused or lost. A commit that brings a file wakes it."""
+
+    def __init__(
+        self,
+        channels: Mapping[str, Channel],
+        sessions: sessionmaker[Session],
+        folder: Path,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._channels, self._sessions, self._folder, self._clock = channels, sessions, folder, clock
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
+        self._wake = threading.Event()
+        self._stopped = False
+        self._not_before: dict[int, float] = {}
+        self._in_hand: set[int] = set()
+        self._thread = threading.Thread(target=self._run, name="files", daemon=True)
+        event.listen(sessions, "after_flush", _noticed)
+        event.listen(sessions, "after_commit", self._committed)
+
+    def start(self) -> None:
+        """Fetch what is pending from an earlier run, then what comes."""
+        self._wake.set()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the files in hand."""
+        self._stopped = True
+        self._wake.set()
+        self._thread.join()
+        self._pool.shutdown()
+
+    def _committed(self, db: Session) -> None:
+        if db.info.pop("files", False):
+            self._wake.set()
+
+    def _run(self) -> None:
+        while not self._stopped:
+            wait_s = min((at - time.monotonic() for at in list(self._not_before.values())), default=None)
+            self._wake.wait(None if wait_s is None else max(wait_s, 0.01))
+            self._wake.clear()
+            if self._stopped:
+                return
+            try:
+                self._round()
+            except Exception:  # the job boundary
+                log.exception("files not fetched")
+
+    def _round(self) -> None:
+        """Hand what is due to the pool."""
+        now = time.monotonic()
+        with transaction(self._sessions) as db, serving(db, SYSTEM):
+            pending = files.pending(db)
+            db.expunge_all()
+        for file in pending:
+            if file.id not in self._in_hand and self._not_before.get(file.id, now) <= now:
+                self._not_before.pop(file.id, None)
+                self._in_hand.add(file.id)
+                self._pool.submit(self._work, file)
+
+    def _work(self, file: File) -> None:
+        try:
+            self._fetch(file)
+        except Exception:  # the job boundary: the file stays pending until the next start
+            log.exception("file not fetched", file=file.id)
+        self._in_hand.discard(file.id)
+        if file.id in self._not_before:
+            self._wake.set()
+
+    def _fetch(self, file: File) -> None:
+        channel = self._channels.get(file.channel)
+        if channel is None or self._clock() - file.at > KEPT:
+            return self._gave_up(file, "lost", "expired" if channel else "no-channel")
+        try:
+            data = channel.fetch(Media(id=file.media_id or "", name=file.name, mime=file.mime))
+        except Undeliverable as trouble:
+            return self._gave_up(file, "refused" if trouble.code in ("too-big", "not-media") else "lost", trouble.code)
+        except (TemporaryFailure, ChannelStopped) as trouble:
+            return self._later(file, trouble.code)
+        mime = sniffed(data)
+        if not mime.startswith(KINDS) or len(data) > MOST_BYTES:
+            return self._gave_up(file, "refused", mime or "unknown")
+        digest = keep(self._folder, data)
+        with transaction(self._sessions) as db, serving(db, SYSTEM):
+            files.stored(db, file.id, sha256=digest, mime=mime, size=len(data))
+        return None
+
+    def _later(self, file: File, code: str) -> None:
+        if file.attempts + 1 >= TRIES:
+            return self._gave_up(file, "lost", code)
+        with transaction(self._sessions) as db, serving(db, SYSTEM):
+            files.tried(db, file.id, "pending", code)
+        self._not_before[file.id] = time.monotonic() + AGAIN_S * 2**file.attempts
+        return None
+
+    def _gave_up(self, file: File, state: files.State, reason: str) -> None:
+        """Settle a file that will not come, and tell its sender."""
+        photo = file.mime.startswith("image")
+        words = say("files.refused", photo=photo) if state == "refused" else say("files.lost", photo=photo)
+        with transaction(self._sessions) as db, serving(db, SYSTEM):
+            files.tried(db, file.id, state, reason)
+            deliveries.put(
+                db,
+                source=f"file:{file.id}",
+                recipient=bindings.recipient(db, file.channel, file.address),
+                lane="reply",
+                reply=Reply(text=words).to_json(),
+                why=say("files.why"),
+                now=self._clock(),
+            )
+
+
+def _noticed(db: Session, _: UOWTransaction) -> None:
+    if any(isinstance(one, File) for one in db.new):
+        db.info["files"] = True

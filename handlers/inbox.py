@@ -1,0 +1,63 @@
+"""What comes other than as words: pictures and files to keep, events, and what cannot be used here."""
+
+from datetime import timedelta
+
+from bot.dialogue import Route
+from bot.messages import Reply, Turn
+from bot.texts import say
+from storage import conversations, deliveries, files
+
+TOGETHER = timedelta(minutes=10)  # pictures sent within this time are counted as one batch
+
+
+def received(turn: Turn) -> Reply:
+    """Keep a picture or a file of somebody who is bound; say what works instead of anything else."""
+    kind = turn.inbound.kind
+    if kind == "voice":
+        return Reply(text=say("inbox.no_speech"), route="inbox.voice")
+    if kind not in ("image", "file"):
+        return Reply(text=say("inbox.only_text"), route="inbox.other")
+    photo = kind == "image"
+    if turn.user is None:
+        return Reply(text=say("inbox.not_bound", photo=photo, count=len(turn.inbound.media)), route="inbox.not_bound")
+    channel, address = turn.inbound.channel, turn.inbound.address
+    for media in turn.inbound.media:
+        files.receive(
+            turn.db,
+            channel=channel,
+            address=address,
+            person_id=turn.user.id,
+            body_id=turn.user.body_id,
+            media_id=media.id,
+            name=media.name,
+            mime=media.mime,
+            now=turn.now,
+        )
+    together = files.count_since(turn.db, channel, address, turn.now - TOGETHER)
+    count = len(turn.inbound.media)
+    return Reply(text=say("inbox.took", photo=photo, count=count, together=together), route="inbox.took")
+
+
+def sent(turn: Turn) -> Reply:
+    """`sent ID RESULT`: the platform reports what became of a message that it had accepted."""
+    _, platform_id, result = turn.text.split(" ", 2)
+    if result != "success":
+        deliveries.reported(turn.db, turn.inbound.channel, platform_id, result)
+    return Reply(text="", route="inbox.sent")
+
+
+def result(turn: Turn) -> Reply:
+    """The reply that was not ready in time."""
+    before = conversations.last_exchange(
+        turn.db, turn.inbound.channel, turn.inbound.address, ("result", "event", "inbox.sent", conversations.PUSH)
+    )
+    if before is None:
+        return Reply(text=say("inbox.no_result"), route="result")
+    stored = Reply.from_json(before.reply)
+    return Reply(
+        text=stored.text, options=stored.options, links=stored.links, kind=stored.kind, rest=stored.rest, route="result"
+    )
+
+
+EVENTS = {"sent": sent}
+ROUTES = [Route(name="result", pattern=r"结果", run=result, examples=("结果",))]

@@ -1,0 +1,65 @@
+"""Files that people sent: a row when the message comes, the bytes' hash once they are fetched."""
+
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from storage.models import File
+
+State = Literal["pending", "stored", "refused", "lost"]
+
+
+def receive(
+    db: Session,
+    *,
+    channel: str,
+    address: str,
+    person_id: int | None,
+    body_id: int | None,
+    media_id: str,
+    name: str,
+    mime: str,
+    now: datetime,
+) -> File:
+    """Note that a file was sent; its bytes are fetched after the turn."""
+    file = File(
+        channel=channel,
+        address=address,
+        person_id=person_id,
+        body_id=body_id,
+        media_id=media_id,
+        name=name[:255],
+        mime=mime[:64],
+        state="pending",
+        at=now,
+    )
+    db.add(file)
+    db.flush()
+    return file
+
+
+def count_since(db: Session, channel: str, address: str, since: datetime) -> int:
+    """How many files an address has sent from a time on."""
+    wanted = select(func.count()).where(File.channel == channel, File.address == address, File.at >= since)
+    return db.scalar(wanted) or 0
+
+
+def pending(db: Session) -> list[File]:
+    """What is still to be fetched, oldest first."""
+    return list(db.scalars(select(File).where(File.state == "pending").order_by(File.id)))
+
+
+def stored(db: Session, number: int, *, sha256: str, mime: str, size: int) -> None:
+    """The bytes are there. `mime` is what they are, not what the platform called them."""
+    file = db.get_one(File, number)
+    file.state, file.sha256, file.mime, file.size, file.media_id = "stored", sha256, mime, size, None
+
+
+def tried(db: Session, number: int, state: State, reason: str) -> File:
+    """A fetch failed: `pending` tries again, `refused` and `lost` do not."""
+    file = db.get_one(File, number)
+    file.state, file.reason = state, reason[:128]
+    file.attempts += 1
+    return file

@@ -1,0 +1,70 @@
+"""The product's own server within the test's process, for tests that look at what it stored or push by hand."""
+
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from bot.app import web_app
+from bot.channels import Channel
+from bot.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A running server and its database."""
+
+    url: str
+    channels: Mapping[str, Channel]
+    database: Path
+
+    def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.database)) as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def said(self, address: str) -> list[str]:
+        """What was stored as said from an address, in order."""
+        return [str(row[0]) for row in self.query("SELECT said FROM exchange WHERE address = ? ORDER BY id", address)]
+
+    def deferred(self, recipient: str) -> int:
+        """How many messages to a recipient went through the ledger."""
+        return int(self.query("SELECT count(*) FROM delivery WHERE recipient = ?", recipient)[0][0])
+
+
+def until(ready: Callable[[], Any], seconds: float = 15) -> Any:
+    """Look until something is true; what it is."""
+    end = time.monotonic() + seconds
+    while not (found := ready()):
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.01)
+    return found
+
+
+@contextmanager
+def running(folder: Path, **settings: Any) -> Iterator[Site]:
+    """Serve with settings written as in the environment: telegram__token="…"."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    sections: dict[str, dict[str, Any]] = {"paths": {"data": folder / "data"}, "web": {"base_url": url}}
+    for name, value in settings.items():
+        section, _, key = name.partition("__")
+        sections.setdefault(section, {})[key] = value
+    app = web_app(Settings(**sections))  # type: ignore[arg-type]  # sections are checked by pydantic
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    try:
+        until(lambda: server.started or not thread.is_alive())
+        assert server.started
+        yield Site(url=url, channels=app.state.channels, database=folder / "data" / "countydesk.db")
+    finally:
+        server.should_exit = True
+        thread.join(timeout=30)
+        assert not thread.is_alive(), "the server does not stop"
