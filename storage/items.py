@@ -47,6 +47,8 @@ OPEN: tuple[State, ...] = (*AT_COUNTY, *AT_PROVINCE)
 DONE: tuple[State, ...] = ("closed", "confirmed")
 COUNTED: tuple[State, ...] = (*OPEN, *DONE, "referred")  # issued and not taken off the list
 
+AT_ONCE = 500  # items that one list reads
+
 Said = Mapping[str, Any]  # Any: JSON values of an event's fields
 
 
@@ -431,10 +433,16 @@ def open_items(db: Session, body_id: int, on: date) -> list[Item]:
 
 
 def working(db: Session, *states: State) -> list[Item]:
-    """The items in some states that the viewer works on, most urgent first: a contractor's are their unit's."""
-    viewer = scope.viewer_of(db)
-    wanted = select(Item).where(Item.state.in_(states or OPEN), _own(viewer))
-    return sorted(db.scalars(wanted), key=lambda one: (one.due_on or date.max, one.body_id, one.id))
+    """The first items in some states that the viewer works on, most urgent first: a contractor's are their unit's."""
+    wanted = select(Item).where(Item.state.in_(states or OPEN), _own(scope.viewer_of(db)))
+    ordered = wanted.order_by(Item.due_on.is_(None), Item.due_on, Item.body_id, Item.id)
+    return list(db.scalars(ordered.limit(AT_ONCE)))
+
+
+def held(db: Session, person_id: int) -> list[Item]:
+    """What somebody of the province has claimed, the longest waiting first."""
+    wanted = select(Item).where(Item.holder_id == person_id, Item.state == "verifying")
+    return list(db.scalars(wanted.order_by(Item.submitted_at, Item.id)))
 
 
 def seen(db: Session, item_id: int) -> Item:
@@ -470,7 +478,8 @@ def reviewers(db: Session, body_id: int, role: str) -> list[int]:
             {
                 one.person_id
                 for one in held
-                if one.division_code and code.startswith(scope.Grant(role=role, body_id=None, division_code=one.division_code).prefix)
+                if one.division_code
+                and code.startswith(scope.Grant(role=role, body_id=None, division_code=one.division_code).prefix)
             }
         )
 
@@ -515,6 +524,16 @@ def loose_files(db: Session, person_id: int, since: datetime) -> list[int]:
         File.person_id == person_id, File.at >= since, File.state.in_(("pending", "stored")), File.id.not_in(used)
     )
     return list(db.scalars(wanted.order_by(File.id)))
+
+
+def touched(db: Session, person_id: int, since: datetime) -> list[int]:
+    """The items that somebody has reported on or added to from a time on."""
+    wanted = select(ItemEvent.item_id).where(
+        ItemEvent.person_id == person_id,
+        ItemEvent.at >= since,
+        ItemEvent.event.in_(("acknowledge", "report", "attach")),
+    )
+    return sorted(set(db.scalars(wanted)))
 
 
 def heads(db: Session, body_id: int) -> list[int]:
