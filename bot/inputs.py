@@ -35,6 +35,14 @@ def option_number(text: str) -> int | None:
     return int(match[1]) if match[1].isdigit() else "一二三四五六七八九十".index(match[1]) + 1
 
 
+_ASKS = re.compile(r"[?？]\s*$|[吗呢]$|多少|什么|怎么|怎样|哪些|哪个|哪天|能不能|可不可以|是不是|有没有|几号|几天")
+
+
+def asks(text: str) -> bool:
+    """Whether a sentence is a question, so that a form that waits for words does not swallow it."""
+    return bool(_ASKS.search(text.strip("。！! 　")))
+
+
 # --- amounts and days ------------------------------------------------------------------------------------------------
 
 WAN = 10_000  # 元

@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.dialogue import Route
 from bot.flows import Answers, Flow, Step
-from bot.inputs import coming_day
+from bot.inputs import asks, coming_day
 from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
 from bot.workdays import LOCAL
@@ -385,7 +385,7 @@ def words(key: str, ask: str | Callable[[Turn, Answers], str], least: int = 2, *
     """A step that takes a sentence of at least so many characters; a question is none."""
 
     def parse(_turn: Turn, text: str) -> str:
-        if len(text.strip()) < least or re.search(r"[?？]$|[吗呢]$", text.strip()):
+        if len(text.strip()) < least or asks(text):
             raise Invalid(say("items.too_short", least=least))
         return text.strip()[:500]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from bot.dialogue import Route
 from bot.flows import Answered, Answers, Flow, Step
-from bot.inputs import numbers
+from bot.inputs import asks, numbers
 from bot.items import (
     REF,
     Form,
@@ -205,14 +205,21 @@ def _draft(turn: Turn, text: str) -> dict[str, Any]:  # Any: the JSON of a draft
     if re.fullmatch(_UPDATES, text):
         draft = _read(turn, text)
     else:
-        typed = [str(number) for number in numbers(text)] if not text.startswith("#") else [text]
+        typed = _typed(text)
         draft = {"items": [], "cannot": [], "note": "", "later": False}
         allowed = eligible(turn, ("request",))
-        for one in typed if len(text) < 30 else []:
+        for one in typed:
             _place(turn, draft, one, allowed, {item.id for item in allowed}, 100)
     if not draft["items"]:
         raise Invalid("\n".join(reason for _, reason in draft["cannot"]) or say("rectification.update_unclear"))
     return draft
+
+
+def _typed(text: str) -> list[str]:
+    """The items that a message names and nothing else: a list of numbers, an item's own number, a tapped option."""
+    if re.fullmatch(_LIST, text.strip()):
+        return [str(number) for number in numbers(text)]
+    return [text.strip()] if re.fullmatch(REF, text.strip()) else []
 
 
 def _open(turn: Turn, _answers: Answers) -> tuple[Option, ...]:
@@ -239,7 +246,7 @@ def _assign(turn: Turn, text: str) -> list[int]:
     """The place of each photo's item: one for all, or one for each photo in order."""
     answers = dict(turn.conversation.answers)
     ids, files = answers["draft"]["items"], answers["files"]
-    said = [int(one) for one in re.findall(r"\d+", text)]
+    said = [int(one) for one in re.findall(r"\d+", text)] if re.fullmatch(r"[\d\s、,，;；和第项号都]+", text) else []
     if len(said) == 1:
         said *= len(files)
     if len(said) != len(files) or not all(1 <= one <= len(ids) for one in said):
@@ -271,7 +278,7 @@ def _read_gaps(turn: Turn, text: str) -> str:
     offered = {one.value for one in _gap_options(turn, dict(turn.conversation.answers))}
     if text in offered:
         return text
-    if text == "材料已齐" or len(text) < 4 or re.search(r"[?？]$|吗$|呢$", text):
+    if text == "材料已齐" or len(text) < 4 or asks(text):
         raise Invalid(say("rectification.gaps_unclear"))
     return text[:300]
 
@@ -340,14 +347,14 @@ def _corrected(turn: Turn, draft: dict[str, Any], said: str) -> dict[str, Any]: 
     """The draft with other items, or other words for them."""
     if re.match(_PART, said):
         return _whole(_read(turn, said))
-    typed = numbers(said)
-    if not typed or len(said) > 20:
+    typed = _typed(said)
+    if not typed:
         raise Invalid(say("items.confirm_or_back"))
     share = draft["items"][0]["share"]
     fresh = {**draft, "items": [], "cannot": []}
     allowed = {one.id for one in eligible(turn, ("report",))}
     for number in typed:
-        _place(turn, fresh, str(number), items.working(turn.db), allowed, share)
+        _place(turn, fresh, number, items.working(turn.db), allowed, share)
     return _whole(fresh)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.dialogue import Route
 from bot.flows import Answers, Flow, Step
-from bot.inputs import numbers
+from bot.inputs import asks, numbers
 from bot.items import (
     Form,
     act,
@@ -155,7 +155,7 @@ def _read_lines(turn: Turn, text: str) -> dict[str, str]:
             raise Invalid(say("review.no_such_line", count=len(lines)))
         for key in [lines[one - 1].id for one in places] or ["整体"]:
             found[key] = match[2].strip("，,：: 。")[:300]
-    if not found or min(map(len, found.values())) < 2:
+    if asks(text) or not found or min(map(len, found.values())) < 2:
         raise Invalid(say("review.lines_unclear"))
     return found
 
