@@ -29,7 +29,7 @@ from bot.files import Fetcher
 from bot.migrate import is_current, upgrade
 from bot.settings import KEY_BYTES, ConfigError, Settings, ensure_key, load_settings
 from bot.turns import TurnThread
-from handlers import ask, binding, county, demo, inbox, inviting, menu, profile, rectification, review
+from handlers import ask, binding, county, demo, inbox, inviting, menu, profile, rectification, review, updates
 from knowledge.base import KnowledgeBase, load, pack
 from storage.audit import seal
 from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
@@ -100,6 +100,7 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             *profile.ROUTES,
             *county.ROUTES,
             *rectification.ROUTES,
+            *updates.ROUTES,
             *review.ROUTES,
             *ask.ROUTES,
             *demo.ROUTES,
@@ -113,12 +114,13 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
                 *profile.FLOWS,
                 *county.FLOWS,
                 *rectification.FLOWS,
+                *updates.FLOWS,
                 *review.FLOWS,
             )
         },
         ask=ask.ask,
         why=ask.why,
-        received=lambda turn: rectification.attached(turn, inbox.received(turn)),
+        received=lambda turn: updates.attached(turn, inbox.received(turn)),
         events={**menu.EVENTS, **inbox.EVENTS},
         after=profile.seen,
         opening=county.opening,

@@ -13,7 +13,7 @@ from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
 from bot.workdays import LOCAL
 from knowledge.checklists import Line
-from storage import deliveries, items, people, scope
+from storage import deliveries, evidence, items, people, scope
 from storage.models import Body, Item, Person
 
 SHOWN = 20  # items in one list
@@ -114,7 +114,7 @@ def checklist(turn: Turn, item: Item) -> tuple[Line, ...]:
 
 def gaps(turn: Turn, item: Item) -> list[Line]:
     """The lines of the checklist without evidence in this round."""
-    proved = {one.line for one in items.evidence(turn.db, item)}
+    proved = {one.line for one in evidence.standing(turn.db, item)}
     return [line for line in checklist(turn, item) if line.id not in proved]
 
 
@@ -135,7 +135,9 @@ def card(turn: Turn, item: Item, options: Sequence[Option]) -> Reply:
         overdue=items.overdue_days(item, today(turn)),
         lines=lines_shown(turn, checklist(turn, item)),
         missing={line.id for line in gaps(turn, item)},
-        evidence=len(items.evidence(turn.db, item)),
+        evidence=len(evidence.standing(turn.db, item)),
+        lost=len(evidence.standing(turn.db, item, "refused", "lost")),
+        elsewhere=[(place_of(turn, one), one.number) for one in evidence.elsewhere(turn.db, item)],
         holder=name_of(turn, item.holder_id) if item.holder_id else "",
         last=last,
         who=name_of(turn, last.person_id),
@@ -221,7 +223,7 @@ def tell(turn: Turn, item: Item, event: str, said: items.Said) -> None:
     for role in _TOLD.get(event, ()):
         county = role in _COUNTY
         found = [one.id for one in people.holding(turn.db, role, item.body_id)] if county else []
-        for person_id in found or ([] if county else items.reviewers(turn.db, item.body_id, role)):
+        for person_id in found or ([] if county else people.over(turn.db, role, item.body_id)):
             if person_id != turn.viewer.person_id:
                 deliveries.put(
                     turn.db,
@@ -327,13 +329,11 @@ def _which(form: Form) -> Step:
         return tuple(Option(label=brief(turn, one), value=ref(one)) for one in eligible(turn, form.events)[:SHOWN])
 
     def parse(turn: Turn, text: str) -> list[int]:
-        allowed = eligible(turn, form.events)
-        try:
-            item, version = named(turn, text, allowed)
-        except Refused as trouble:
-            raise Invalid(str(trouble)) from None
+        if re.fullmatch(REF, text) is None:
+            raise Invalid(say("items.which"))
+        item, version = named(turn, text, eligible(turn, form.events))
         if not may(turn, item, form.events):
-            raise Invalid(why_not(turn, item))
+            raise Refused(why_not(turn, item))
         return [item.id, version]
 
     return Step(key="item", ask=say("items.which"), parse=parse, options=options)

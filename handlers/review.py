@@ -152,7 +152,7 @@ def _read_lines(turn: Turn, text: str) -> dict[str, str]:
             continue
         places = numbers(match[1])
         if not all(1 <= one <= len(lines) for one in places):
-            raise Invalid(say("review.no_such_line", count=len(lines)))
+            raise Refused(say("review.no_such_line", count=len(lines)))
         for key in [lines[one - 1].id for one in places] or ["整体"]:
             found[key] = match[2].strip("，,：: 。")[:300]
     if asks(text) or not found or min(map(len, found.values())) < 2:

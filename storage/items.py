@@ -13,8 +13,8 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, case, or_, select, true, update
 from sqlalchemy.orm import Session
 
-from storage import audit, scope
-from storage.models import Body, Evidence, File, Item, ItemEvent, ItemUnit, Person, Role
+from storage import audit, evidence, scope
+from storage.models import Body, Item, ItemEvent, ItemUnit, Person, Role
 
 State = Literal[
     "draft", "issued", "rectifying", "submitted", "verifying", "returned", "closed", "reopened", "confirmed",
@@ -46,8 +46,6 @@ AT_PROVINCE: tuple[State, ...] = ("submitted", "verifying")
 OPEN: tuple[State, ...] = (*AT_COUNTY, *AT_PROVINCE)
 DONE: tuple[State, ...] = ("closed", "confirmed")
 COUNTED: tuple[State, ...] = (*OPEN, *DONE, "referred")  # issued and not taken off the list
-
-AT_ONCE = 500  # items that one list reads
 
 Said = Mapping[str, Any]  # Any: JSON values of an event's fields
 
@@ -387,7 +385,7 @@ def _note(db: Session, item: Item, event: str, before: str, role: str, said: Sai
             role=role,
             channel=viewer.channel,
             said=dict(said),
-            evidence=hashes(db, item.id),
+            evidence=evidence.hashes(db, item.id),
             at=now,
         )
     )
@@ -413,16 +411,6 @@ def trail(db: Session, item_id: int) -> list[ItemEvent]:
     return list(db.scalars(select(ItemEvent).where(ItemEvent.item_id == item_id).order_by(ItemEvent.version)))
 
 
-def hashes(db: Session, item_id: int) -> list[str]:
-    """The hashes of the files that stand as an item's evidence."""
-    wanted = (
-        select(File.sha256)
-        .join(Evidence, Evidence.file_id == File.id)
-        .where(Evidence.item_id == item_id, Evidence.withdrawn_at.is_(None), File.sha256.is_not(None))
-    )
-    return sorted(one for one in db.scalars(wanted) if one)
-
-
 def open_items(db: Session, body_id: int, on: date) -> list[Item]:
     """A body's unfinished items, most urgent first: overdue, then by deadline, without one last.
 
@@ -435,8 +423,7 @@ def open_items(db: Session, body_id: int, on: date) -> list[Item]:
 def working(db: Session, *states: State) -> list[Item]:
     """The first items in some states that the viewer works on, most urgent first: a contractor's are their unit's."""
     wanted = select(Item).where(Item.state.in_(states or OPEN), _own(scope.viewer_of(db)))
-    ordered = wanted.order_by(Item.due_on.is_(None), Item.due_on, Item.body_id, Item.id)
-    return list(db.scalars(ordered.limit(AT_ONCE)))
+    return list(db.scalars(wanted.order_by(Item.due_on.is_(None), Item.due_on, Item.body_id, Item.id).limit(500)))
 
 
 def held(db: Session, person_id: int) -> list[Item]:
@@ -469,61 +456,10 @@ def _own(viewer: scope.Viewer) -> ColumnElement[bool]:
     return or_(Item.body_id.in_(reached), Item.id.in_(theirs))
 
 
-def reviewers(db: Session, body_id: int, role: str) -> list[int]:
-    """The people of the province, or of the city, who hold a role over a body."""
-    with scope.serving(db, scope.SYSTEM):
-        code = db.get_one(Body, body_id).division_code
-        held = db.scalars(select(Role).where(Role.role == role, Role.ended_at.is_(None))).all()
-        return sorted(
-            {
-                one.person_id
-                for one in held
-                if one.division_code
-                and code.startswith(scope.Grant(role=role, body_id=None, division_code=one.division_code).prefix)
-            }
-        )
-
-
 def queue(db: Session, limit: int = 50, offset: int = 0) -> list[Item]:
     """What the province has to review, the longest waiting first."""
     wanted = select(Item).where(Item.state.in_(AT_PROVINCE)).order_by(Item.submitted_at, Item.id)
     return list(db.scalars(wanted.limit(limit).offset(offset)))
-
-
-def evidence(db: Session, item: Item) -> list[Evidence]:
-    """What stands as an item's evidence in this round."""
-    wanted = select(Evidence).where(
-        Evidence.item_id == item.id, Evidence.round == item.round, Evidence.withdrawn_at.is_(None)
-    )
-    return list(db.scalars(wanted.order_by(Evidence.id)))
-
-
-def attach(db: Session, item: Item, file_ids: Sequence[int], line: str, now: datetime) -> None:
-    """Let files stand as evidence of an item, for a line of its checklist. The event is the caller's."""
-    known = {one.file_id for one in evidence(db, item)}
-    db.add_all(
-        Evidence(
-            item_id=item.id,
-            body_id=item.body_id,
-            file_id=file_id,
-            line=line,
-            round=item.round,
-            person_id=scope.viewer_of(db).person_id,
-            at=now,
-        )
-        for file_id in file_ids
-        if file_id not in known
-    )
-    db.flush()
-
-
-def loose_files(db: Session, person_id: int, since: datetime) -> list[int]:
-    """The files that somebody sent from a time on and that stand for no item yet."""
-    used = select(Evidence.file_id)
-    wanted = select(File.id).where(
-        File.person_id == person_id, File.at >= since, File.state.in_(("pending", "stored")), File.id.not_in(used)
-    )
-    return list(db.scalars(wanted.order_by(File.id)))
 
 
 def touched(db: Session, person_id: int, since: datetime) -> list[int]:

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session, sessionmaker
 from bot.app import assistant
 from bot.messages import Inbound, Media, Reply
 from bot.turns import TurnThread
-from handlers import rectification, review
+from handlers import rectification, review, updates
 from knowledge.base import KnowledgeBase
-from storage import bindings, bodies, items, people
+from storage import bindings, bodies, evidence, items, people
 from storage.db import transaction
-from storage.models import Conversation, Delivery, Item, ItemUnit, Person, Unit
+from storage.models import Conversation, Delivery, File, Item, ItemUnit, Person, Unit
 from storage.scope import SYSTEM, serving
 
 NOW = datetime(2020, 5, 6, 2, tzinfo=UTC)
@@ -77,7 +77,7 @@ class Office:
 
     def evidence(self, number: int) -> int:
         with transaction(self.sessions) as db, serving(db, SYSTEM):
-            return len(items.evidence(db, db.scalars(select(Item).where(Item.number == f"Q{number}")).one()))
+            return len(evidence.standing(db, db.scalars(select(Item).where(Item.number == f"Q{number}")).one()))
 
     def issued(self, *, acknowledged: bool = True) -> None:
         """Every item of the county is issued, and acknowledged."""
@@ -311,6 +311,51 @@ def test_messages_that_an_event_has_overtaken_are_withdrawn(office: Office) -> N
     assert all("依据：商办建函〔2020〕144号三" in one.why for one in sent)
 
 
+def test_going_back_in_a_draft_asks_the_step_before(office: Office) -> None:
+    office.issued()
+    office.say("clerk", "我的事项", "1、2改完了")
+    office.photos("clerk", 3)
+    shown = office.say("clerk", "1、1、2")
+    assert "附件1-5.3" in shown
+    office.say("clerk", "纸质材料已报，照片已传")
+    assert office.say("clerk", "返回") == shown
+    assert "收到材料3份，各属哪一项" in office.say("clerk", "返回")
+    office.say("clerk", "2、2、1", "先报进展", "确认")
+    assert [office.evidence(n) for n in (1, 2)] == [1, 2]
+    assert [(office.item(n).state, office.item(n).progress) for n in (1, 2)] == [("rectifying", 100)] * 2
+
+
+def test_an_item_says_which_photos_were_lost_and_which_stand_elsewhere_too(office: Office) -> None:
+    office.issued()
+    for number in (1, 2):
+        office.say("clerk", f"传材料 #{office.item(number).id}", "1")
+        office.photos("clerk", 2)
+        assert "已附材料2份" in office.say("clerk", "发完了")
+    with transaction(office.sessions) as db, serving(db, SYSTEM):
+        files = list(db.scalars(select(File).order_by(File.id)))
+        for file in (files[0], files[2]):
+            file.state, file.sha256 = "stored", "0" * 64
+        files[1].state = "lost"
+    card = office.say("clerk", f"事项 #{office.item(1).id}")
+    assert "佐证1份，另有1份没有保存成功，请重新发来" in card
+    assert "同一份材料也用于秦安县编号Q2" in card
+    assert "有 站点名单和布局说明（商办建函〔2020〕144号附件1-3.1）" in card
+
+
+def test_a_paper_signature_needs_its_scan(office: Office) -> None:
+    office.person("head", "county_head", 1)
+    office.issued()
+    at = f"#{office.item(1).id}"
+    office.say("clerk", f"申请销号 {at}", "纸质材料已报，无电子件")
+    assert "扫描件" in office.say("clerk", "线下已签批")
+    office.photos("clerk")
+    assert office.item(1).state == "rectifying"
+    assert "销号待审" in office.say("clerk", "线下已签批")
+    with transaction(office.sessions) as db, serving(db, SYSTEM):
+        last = items.trail(db, office.item(1).id)[-1]
+        assert (last.event, len(last.said["signed_offline"])) == ("submit", 1)
+
+
 def test_every_category_has_a_checklist(kb: KnowledgeBase) -> None:
     assert set(kb.checklists) == set(items.CATEGORIES)
 
@@ -356,7 +401,7 @@ def test_two_hundred_digressions_leave_every_form_where_it_was(office: Office, u
 
 
 def test_each_route_of_items_claims_its_own_examples() -> None:
-    routes = [*rectification.ROUTES, *review.ROUTES]
+    routes = [*rectification.ROUTES, *updates.ROUTES, *review.ROUTES]
     for route in routes:
         for example in route.examples:
             assert [other.name for other in routes if other.match(example)] == [route.name], example
