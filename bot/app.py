@@ -29,7 +29,7 @@ from bot.files import Fetcher
 from bot.migrate import is_current, upgrade
 from bot.settings import KEY_BYTES, ConfigError, Settings, ensure_key, load_settings
 from bot.turns import TurnThread
-from handlers import ask, binding, county, demo, inbox, inviting, menu, profile
+from handlers import ask, binding, county, demo, inbox, inviting, menu, profile, rectification, review, updates
 from knowledge.base import KnowledgeBase, load, pack
 from storage.audit import seal
 from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
@@ -88,6 +88,7 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
         given |= {
             "province": chosen.province.name,
             "report_channel": chosen.province.report_channel,
+            "pilot_mode": chosen.province.pilot_mode,
             "base_url": chosen.web.base_url,
         }
     handlers = Handlers(
@@ -98,15 +99,28 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             *inviting.ROUTES,
             *profile.ROUTES,
             *county.ROUTES,
+            *rectification.ROUTES,
+            *updates.ROUTES,
+            *review.ROUTES,
             *ask.ROUTES,
             *demo.ROUTES,
         ],
         flows={
-            flow.name: flow for flow in (*ask.flows(kb), *binding.FLOWS, *inviting.FLOWS, *profile.FLOWS, *county.FLOWS)
+            flow.name: flow
+            for flow in (
+                *ask.flows(kb),
+                *binding.FLOWS,
+                *inviting.FLOWS,
+                *profile.FLOWS,
+                *county.FLOWS,
+                *rectification.FLOWS,
+                *updates.FLOWS,
+                *review.FLOWS,
+            )
         },
         ask=ask.ask,
         why=ask.why,
-        received=inbox.received,
+        received=lambda turn: updates.attached(turn, inbox.received(turn)),
         events={**menu.EVENTS, **inbox.EVENTS},
         after=profile.seen,
         opening=county.opening,

@@ -4,7 +4,7 @@ Divisions are public names; every person, figure and conversation is invented an
 """
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from importlib.resources import files
 from typing import Any
 
@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from bot.messages import Inbound
 from bot.settings import Clock, Database, Province, Settings
 from bot.turns import TurnThread
-from storage import bindings, bodies, people, scope
+from storage import bindings, bodies, items, people, scope
 from storage.conversations import recent_exchanges
 from storage.db import transaction
-from storage.models import Fact
+from storage.models import Body, Fact
 
 NOW = datetime.fromisoformat("2020-04-24T10:00:00+08:00")
 
@@ -58,6 +58,8 @@ def populate(sessions: sessionmaker[Session]) -> int:
         places = {county["name"]: _county(db, county) for county in content["counties"]}
         for one in content["people"]:
             _person(db, one, places)
+        for one in content["items"]:
+            _item(db, one, places[one["body"]])
         return len(content["people"])
 
 
@@ -83,6 +85,43 @@ def _person(db: Session, one: dict[str, str], places: dict[str, int]) -> None:
     person.consent, person.consent_at, person.verified_at, person.seen_at = "样例", NOW, NOW, NOW
     if "web" in one:
         bindings.bind(db, person, "web", one["web"], NOW)
+
+
+_WAY: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+    ("issued", "样例丑", "issue", {}),
+    ("rectifying", "", "acknowledge", {"measure": "逐项核对，明确责任人，限期整改（样例）"}),
+    ("requested", "", "request", {"declared": True}),
+    ("submitted", "", "submit", {"declared": True}),
+    ("claimed", "样例子", "claim", {}),
+    ("returned", "样例子", "return", {"lines": {"整体": "材料没有盖章（样例）"}}),
+    ("proposed", "样例子", "propose", {"method": "材料审核", "finding": "材料齐全，与台账一致（样例）"}),
+    ("closed", "样例丑", "close", {}),
+    ("confirmed", "样例子", "confirm", {"check": "回头看", "method": "现场考察", "finding": "整改属实（样例）"}),
+)
+_PASSED_BY = {"requested": ("requested",), "returned": ("returned",)}  # stations that only their own way calls at
+
+
+def _item(db: Session, one: dict[str, str], body_id: int) -> None:
+    """Put an item on the list and lead it, event by event and by its people, to where the sample has it."""
+    body = db.get_one(Body, body_id)
+    item = items.add(
+        db, body, NOW - timedelta(days=30), batch_year=bodies.batch_years(db, body_id)[0], number=one["number"],
+        source="绩效评价", category=one["category"], problem=one["problem"], basis=one["basis"], standard=one["standard"],
+        kind="立行立改", due_on=date.fromisoformat(one["due"]) if one["due"] else None,
+    )  # fmt: skip
+    officers = people.holding(db, "county_officer", body_id)
+    for days, (station, by, event, said) in enumerate(_WAY):
+        if one["until"] == "draft":
+            return
+        if one["until"] in _PASSED_BY.get(station, (one["until"],)):
+            person = people.named(db, by)[0] if by else officers[0]
+            more = {"due_on": one["due"]} if event == "issue" else {"holder_id": person.id} if event == "claim" else {}
+            with scope.serving(
+                db, scope.Viewer(person_id=person.id, grants=scope.grants(db, person.id), channel="web")
+            ):
+                item = items.apply(db, item.id, item.version, event, said | more, NOW - timedelta(days=20 - days))
+        if station == one["until"]:
+            return
 
 
 def seed(turns: TurnThread, sessions: sessionmaker[Session]) -> int:

@@ -38,7 +38,7 @@ class Route:
     pattern: str
     examples: tuple[str, ...]
     run: Callable[[Turn], Reply] | None = None
-    flow: bool = False  # the match names a form in its group `flow`
+    flow: bool = False  # begins the form that the match names in its group `flow`, or the one of its own name
     member: bool = False  # only for people who are bound; others learn how to bind
 
     def match(self, text: str) -> re.Match[str] | None:
@@ -182,7 +182,7 @@ class Assistant:
                 if route.member and turn.user is None:
                     return Reply(text=say("dialogue.members_only"), route="members-only")
                 if route.flow:
-                    return self._begin(turn, match["flow"])
+                    return self._begin(turn, match.groupdict().get("flow") or route.name)
                 assert route.run is not None
                 return route.run(turn)
         return None

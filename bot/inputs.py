@@ -35,6 +35,14 @@ def option_number(text: str) -> int | None:
     return int(match[1]) if match[1].isdigit() else "一二三四五六七八九十".index(match[1]) + 1
 
 
+_ASKS = re.compile(r"[?？]\s*$|[吗呢]$|多少|什么|怎么|怎样|哪些|哪个|哪天|能不能|可不可以|是不是|有没有|几号|几天")
+
+
+def asks(text: str) -> bool:
+    """Whether a sentence is a question, so that a form that waits for words does not swallow it."""
+    return bool(_ASKS.search(text.strip("。！! 　")))
+
+
 # --- amounts and days ------------------------------------------------------------------------------------------------
 
 WAN = 10_000  # 元
@@ -109,3 +117,47 @@ def day(text: str, today: date) -> date:
 
     found = of(year)
     return of(year - 1) if match[1] is None and found > today else found
+
+
+def coming_day(text: str, today: date) -> date:
+    """A day from today on: 2020-06-30, 6月30日, 6月底, 月底, 下月底, 年底. Raises ValueError.
+
+    A day without a year is the next such day.
+    """
+    typed = normalise(text).replace(" ", "").removesuffix("前")
+    months = {"月底": 0, "本月底": 0, "月末": 0, "下月底": 1, "下个月底": 1, "下月末": 1}
+    if typed in months:
+        year, month = divmod(today.year * 12 + today.month - 1 + months[typed], 12)
+        return date(year, month + 1, monthrange(year, month + 1)[1])
+    if typed in ("年底", "今年底", "年末"):
+        return date(today.year, 12, 31)
+    if re.fullmatch(r"20\d{6}", typed):
+        found = date(int(typed[:4]), int(typed[4:6]), int(typed[6:]))
+    else:
+        match = _DAY.fullmatch(typed)
+        if match is None or not 1 <= int(match[2]) <= 12:
+            raise ValueError("no day")
+        month = int(match[2])
+
+        def of(year: int) -> date:
+            return date(year, month, int(match[3]) if match[3] else monthrange(year, month)[1])
+
+        found = of(int(match[1] or today.year))
+        found = of(today.year + 1) if match[1] is None and found < today else found
+    if found < today:
+        raise ValueError("past")
+    return found
+
+
+_NUMERALS = {"一": 1, "二": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10}
+
+
+def numbers(text: str) -> list[int]:
+    """The numbers of a list, in order and each once: 1、3、5 · 1-5 · 1到3和7 · 一、三. Empty for none."""
+    typed = unicodedata.normalize("NFKC", text)
+    typed = re.sub("[一二三四五六七八九十]", lambda match: str(_NUMERALS[match.group()]), typed)
+    found: list[int] = []
+    for first, last in re.findall(r"(\d{1,4})(?:\s*(?:-|—|~|至|到)\s*(?:第)?(\d{1,4}))?", typed):
+        until = int(last) if last else int(first)
+        found += range(int(first), min(until, int(first) + 200) + 1)
+    return list(dict.fromkeys(found))

@@ -62,10 +62,14 @@ class Clock(_Section):
 
 
 class Province(_Section):
-    """Whose assistant this is, and its channel for reports of wrongdoing."""
+    """Whose assistant this is, its channel for reports of wrongdoing, and whether one operator may hold several parts.
+
+    Two signatures stay for 销号 and 通知下发 in pilot mode.
+    """
 
     name: str = ""
     report_channel: str = ""
+    pilot_mode: bool = False
 
 
 class Security(_Section):

@@ -34,8 +34,9 @@ ACCOUNT_MENU = {
 
 
 def menu(turn: Turn) -> Reply:
-    """The numbered menu."""
-    return Reply(text=say("menu.menu"), options=tuple(Option(label=a, value=b) for a, b in _MENU), route="menu")
+    """The numbered menu; whoever is bound also finds the rectification items there."""
+    offered = _MENU if turn.user is None else (*_MENU, *ACCOUNT_MENU["办整改"])
+    return Reply(text=say("menu.menu"), options=tuple(Option(label=a, value=b) for a, b in offered), route="menu")
 
 
 def help_(turn: Turn) -> Reply:

@@ -14,6 +14,7 @@ import rjieba
 
 from knowledge import semantic
 from knowledge.cache import cached
+from knowledge.checklists import Checklists, load_checklists
 from knowledge.expense import Expense, load_expenses
 from knowledge.facts import read_facts
 from knowledge.files import Problems, load_entries, read_yaml
@@ -43,6 +44,7 @@ class KnowledgeBase:
     wording: Wording
     phrases: dict[str, str]
     digest: str
+    checklists: Checklists = field(default_factory=dict)
     number: int = 1
     dense: bool = False
     clauses: dict[tuple[str, str], Clause] = field(default_factory=dict)
@@ -175,7 +177,8 @@ def _cites(entries: Iterable[Entry], expenses: Iterable[Expense], rules: Iterabl
 
 
 def _check_quotes(base: KnowledgeBase, problems: Problems) -> None:
-    for name, cite in _cites(base.entries, base.expenses, base.rules.values()):
+    lines = [(line.id, line.cite) for lines in base.checklists.values() for line in lines]
+    for name, cite in (*_cites(base.entries, base.expenses, base.rules.values()), *lines):
         clause = base.clauses.get((cite.notice, cite.clause))
         if clause is None:
             problems.add(cite.notice, name, f"没有条款“{cite.clause}”，请核对条款号。")
@@ -278,6 +281,7 @@ def read(folder: Path = DATA, imported: Path | None = None, *, dense: bool = Fal
         wording=load_wording(folder / "synonyms.yaml", problems),
         phrases=_phrases(folder / "phrases.yaml", problems),
         digest=_digest(folder, imported),
+        checklists=load_checklists(folder / "checklists.yaml", problems),
         dense=dense,
         clauses={(clause.notice_id, clause.label): clause for notice in notices for clause in notice.clauses},
     )

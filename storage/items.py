@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
-from sqlalchemy import case, select, update
+from sqlalchemy import ColumnElement, case, or_, select, true, update
 from sqlalchemy.orm import Session
 
-from storage import audit, scope
-from storage.models import Body, Evidence, File, Item, ItemEvent, ItemUnit, Person, Role
+from storage import audit, evidence, scope
+from storage.models import Body, Item, ItemEvent, ItemUnit, Person, Role
 
 State = Literal[
     "draft", "issued", "rectifying", "submitted", "verifying", "returned", "closed", "reopened", "confirmed",
@@ -35,6 +35,7 @@ STATES: Mapping[State, str] = {
     "referred": "转处理",
 }
 SOURCES = ("绩效评价", "复核", "审计", "日常检查", "举报", "专项整改")
+CATEGORIES = ("助农增收", "公共服务中心", "站点", "物流", "培训", "项目管理", "资金", "公开标识", "其他")
 KINDS = ("立行立改", "分阶段", "持续")
 METHODS = ("材料审核", "现场考察", "电话回访", "物流追溯")
 CHECKS = ("回头看", "日常监督检查")
@@ -384,7 +385,7 @@ def _note(db: Session, item: Item, event: str, before: str, role: str, said: Sai
             role=role,
             channel=viewer.channel,
             said=dict(said),
-            evidence=hashes(db, item.id),
+            evidence=evidence.hashes(db, item.id),
             at=now,
         )
     )
@@ -410,16 +411,6 @@ def trail(db: Session, item_id: int) -> list[ItemEvent]:
     return list(db.scalars(select(ItemEvent).where(ItemEvent.item_id == item_id).order_by(ItemEvent.version)))
 
 
-def hashes(db: Session, item_id: int) -> list[str]:
-    """The hashes of the files that stand as an item's evidence."""
-    wanted = (
-        select(File.sha256)
-        .join(Evidence, Evidence.file_id == File.id)
-        .where(Evidence.item_id == item_id, Evidence.withdrawn_at.is_(None), File.sha256.is_not(None))
-    )
-    return sorted(one for one in db.scalars(wanted) if one)
-
-
 def open_items(db: Session, body_id: int, on: date) -> list[Item]:
     """A body's unfinished items, most urgent first: overdue, then by deadline, without one last.
 
@@ -429,10 +420,56 @@ def open_items(db: Session, body_id: int, on: date) -> list[Item]:
     return sorted(db.scalars(wanted), key=lambda one: (one.due_on or date.max, one.number))
 
 
+def working(db: Session, *states: State) -> list[Item]:
+    """The first items in some states that the viewer works on, most urgent first: a contractor's are their unit's."""
+    wanted = select(Item).where(Item.state.in_(states or OPEN), _own(scope.viewer_of(db)))
+    return list(db.scalars(wanted.order_by(Item.due_on.is_(None), Item.due_on, Item.body_id, Item.id).limit(500)))
+
+
+def held(db: Session, person_id: int) -> list[Item]:
+    """What somebody of the province has claimed, the longest waiting first."""
+    wanted = select(Item).where(Item.holder_id == person_id, Item.state == "verifying")
+    return list(db.scalars(wanted.order_by(Item.submitted_at, Item.id)))
+
+
+def seen(db: Session, item_id: int) -> Item:
+    """An item that the viewer works on or reads; a contractor's must be their unit's. Raises NotFound."""
+    wanted = select(Item).where(Item.id == item_id, _own(scope.viewer_of(db)))
+    found = db.scalars(wanted.execution_options(populate_existing=True)).one_or_none()
+    if found is None:
+        raise NotFound(str(item_id))
+    return found
+
+
+def _own(viewer: scope.Viewer) -> ColumnElement[bool]:
+    """The condition that an item is the viewer's: in a body where they are more than a contractor, or of their unit."""
+    if viewer.system:
+        return true()
+    readers = [role for role in scope.READERS if role != "contractor"]
+    theirs = (
+        select(ItemUnit.item_id)
+        .join(Person, Person.unit_id == ItemUnit.unit_id)
+        .where(Person.id == viewer.person_id)
+        .scalar_subquery()
+    )
+    reached = select(Body.id).where(scope.bodies(viewer, *readers)).scalar_subquery()
+    return or_(Item.body_id.in_(reached), Item.id.in_(theirs))
+
+
 def queue(db: Session, limit: int = 50, offset: int = 0) -> list[Item]:
     """What the province has to review, the longest waiting first."""
     wanted = select(Item).where(Item.state.in_(AT_PROVINCE)).order_by(Item.submitted_at, Item.id)
     return list(db.scalars(wanted.limit(limit).offset(offset)))
+
+
+def touched(db: Session, person_id: int, since: datetime) -> list[int]:
+    """The items that somebody has reported on or added to from a time on."""
+    wanted = select(ItemEvent.item_id).where(
+        ItemEvent.person_id == person_id,
+        ItemEvent.at >= since,
+        ItemEvent.event.in_(("acknowledge", "report", "attach")),
+    )
+    return sorted(set(db.scalars(wanted)))
 
 
 def heads(db: Session, body_id: int) -> list[int]:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage import audit, bindings, invitations, scope, secrets
-from storage.models import Binding, Conversation, Delivery, Exchange, Invitation, Person, Question, Role, Unit
+from storage.models import Binding, Body, Conversation, Delivery, Exchange, Invitation, Person, Question, Role, Unit
 
 _PHONE = re.compile(r"1[3-9]\d{9}|0\d{9,11}")
 
@@ -152,6 +152,21 @@ def holding(db: Session, role: str, body_id: int) -> list[Person]:
     )
     with scope.serving(db, scope.SYSTEM):
         return list(db.scalars(wanted.order_by(Person.id)))
+
+
+def over(db: Session, role: str, body_id: int) -> list[int]:
+    """The people of the province, or of the city, who hold a role over a body."""
+    with scope.serving(db, scope.SYSTEM):
+        code = db.get_one(Body, body_id).division_code
+        held = db.scalars(select(Role).where(Role.role == role, Role.ended_at.is_(None))).all()
+        return sorted(
+            {
+                one.person_id
+                for one in held
+                if one.division_code
+                and code.startswith(scope.Grant(role=role, body_id=None, division_code=one.division_code).prefix)
+            }
+        )
 
 
 # --- personal values -------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from bot.app import Desk
 from bot.dialogue import Handlers
 from bot.inputs import option_number, universal
 from bot.messages import Inbound, Reply
-from handlers import ask, binding, demo, inviting, menu, profile
+from handlers import ask, binding, demo, inviting, menu, profile, rectification, review, updates
 from knowledge.answer import answer
 from storage import conversations
 from storage.db import transaction
@@ -181,7 +181,17 @@ def test_a_picture_is_answered_with_what_works(talk: Talk) -> None:
 
 
 def test_every_route_example_reaches_its_own_route_alone() -> None:
-    routes = [*menu.ROUTES, *binding.ROUTES, *inviting.ROUTES, *profile.ROUTES, *ask.ROUTES, *demo.ROUTES]
+    routes = [
+        *menu.ROUTES,
+        *binding.ROUTES,
+        *inviting.ROUTES,
+        *profile.ROUTES,
+        *rectification.ROUTES,
+        *updates.ROUTES,
+        *review.ROUTES,
+        *ask.ROUTES,
+        *demo.ROUTES,
+    ]
     for route in routes:
         assert route.examples
         for example in route.examples:

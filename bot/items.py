@@ -1,0 +1,415 @@
+"""Rectification items in chat: naming them, showing them, forms for their events, and who is told of what."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from bot.dialogue import Route
+from bot.flows import Answers, Flow, Step
+from bot.inputs import asks, coming_day
+from bot.messages import Invalid, Option, Refused, Reply, Turn
+from bot.texts import say
+from bot.workdays import LOCAL
+from knowledge.checklists import Line
+from storage import deliveries, evidence, items, people, scope
+from storage.models import Body, Item, Person
+
+SHOWN = 20  # items in one list
+REF = r"(?:#\s*\d{1,9}(?:v\d{1,6})?|(?:第|编号)?\s*[0-9A-Za-z][0-9A-Za-z\-]{0,30}\s*(?:号|项|条)?(?:事项)?)"
+_ID = re.compile(r"#\s*(\d{1,9})(?:v(\d{1,6}))?")
+_NUMBER = re.compile(r"(?:第|编号)?\s*([0-9A-Za-z][0-9A-Za-z\-]{0,30})\s*(?:号|项|条)?(?:事项)?")
+
+
+def today(turn: Turn) -> date:
+    """The local date of a turn."""
+    return turn.now.astimezone(LOCAL).date()
+
+
+# --- naming --------------------------------------------------------------------------------------------------------
+
+
+def ref(item: Item) -> str:
+    """How an option names an item as it was shown: with its version, so that a late tap is noticed."""
+    return f"#{item.id}v{item.version}"
+
+
+def named(turn: Turn, typed: str, among: Sequence[Item] | None = None) -> tuple[Item, int]:
+    """The item that was typed or tapped, and the version that was seen.
+
+    A bare number is the place in the list just shown, else the item's own number, else the place in one's list.
+    Raises Refused when it names none.
+    """
+    if match := _ID.fullmatch(typed.strip()):
+        item = seen(turn, int(match[1]))
+        return item, int(match[2] or item.version)
+    match = _NUMBER.fullmatch(typed.strip())
+    found = _numbered(turn, match[1], items.working(turn.db) if among is None else among) if match else None
+    if found is None:
+        raise Refused(say("items.not_found", named=typed.strip()))
+    return found, found.version
+
+
+def _numbered(turn: Turn, number: str, listed: Sequence[Item]) -> Item | None:
+    shown = [_ID.search(option["value"]) for option in turn.conversation.options]
+    place = int(number) if number.isdigit() else 0
+    if shown and all(shown) and 0 < place <= len(shown):
+        one = shown[place - 1]
+        return seen(turn, int(one[1])) if one else None
+    own = [item for item in listed if item.number == number]
+    if len(own) == 1:
+        return own[0]
+    return listed[place - 1] if not own and 0 < place <= len(listed) else None
+
+
+def seen(turn: Turn, item_id: int) -> Item:
+    """An item of one's own. Raises Refused as if there were none when it is somebody else's."""
+    try:
+        return items.seen(turn.db, item_id)
+    except items.NotFound:
+        raise Refused(say("items.not_found", named=f"#{item_id}")) from None
+
+
+# --- showing -------------------------------------------------------------------------------------------------------
+
+
+def name_of(turn: Turn, person_id: int | None) -> str:
+    """A person's name, whoever asks."""
+    with scope.serving(turn.db, scope.SYSTEM):
+        person = turn.db.get(Person, person_id) if person_id else None
+        return person.name if person else say("items.the_system")
+
+
+def place_of(turn: Turn, item: Item) -> str:
+    """The name of an item's body."""
+    with scope.serving(turn.db, scope.SYSTEM):
+        return turn.db.get_one(Body, item.body_id).name
+
+
+def brief(turn: Turn, item: Item) -> str:
+    """One line: number, problem, state, and how urgent it is."""
+    mine = {grant.body_id for grant in turn.viewer.grants if grant.role == "county_head"}
+    return say(
+        "items.brief",
+        item=item,
+        place="" if len({grant.body_id for grant in turn.viewer.grants} - {None}) == 1 else place_of(turn, item),
+        state=items.STATES[item.state],  # type: ignore[index]  # the column holds states only
+        overdue=items.overdue_days(item, today(turn)),
+        left=(item.due_on - today(turn)).days if item.due_on and item.state in items.OPEN else None,
+        head=item.waiting == "head" and item.body_id in mine,
+    )
+
+
+def listed(turn: Turn, found: Sequence[Item], text: str, route: str) -> Reply:
+    """A numbered list of items; a number opens the card."""
+    options = tuple(Option(label=brief(turn, item), value=f"事项 #{item.id}") for item in found[:SHOWN])
+    return Reply(text=text, options=options, route=route)
+
+
+def checklist(turn: Turn, item: Item) -> tuple[Line, ...]:
+    """What an item of its category is proved with."""
+    return turn.kb.checklists.get(item.category) or turn.kb.checklists["其他"]
+
+
+def gaps(turn: Turn, item: Item) -> list[Line]:
+    """The lines of the checklist without evidence in this round."""
+    proved = {one.line for one in evidence.standing(turn.db, item)}
+    return [line for line in checklist(turn, item) if line.id not in proved]
+
+
+def lines_shown(turn: Turn, lines: Sequence[Line]) -> list[dict[str, Any]]:  # Any: texts and a citation
+    """Lines with their citations, for a template."""
+    return [{"id": line.id, "text": line.text, "citation": turn.kb.citation(line.cite)} for line in lines]
+
+
+def card(turn: Turn, item: Item, options: Sequence[Option]) -> Reply:
+    """Everything about an item, and what can be done next."""
+    past = items.trail(turn.db, item.id)
+    last = next((one for one in reversed(past) if one.event not in ("attach", "detach")), past[-1])
+    text = say(
+        "items.card",
+        item=item,
+        place=place_of(turn, item),
+        state=items.STATES[item.state],  # type: ignore[index]  # the column holds states only
+        overdue=items.overdue_days(item, today(turn)),
+        lines=lines_shown(turn, checklist(turn, item)),
+        missing={line.id for line in gaps(turn, item)},
+        evidence=len(evidence.standing(turn.db, item)),
+        lost=len(evidence.standing(turn.db, item, "refused", "lost")),
+        elsewhere=[(place_of(turn, one), one.number) for one in evidence.elsewhere(turn.db, item)],
+        holder=name_of(turn, item.holder_id) if item.holder_id else "",
+        last=last,
+        who=name_of(turn, last.person_id),
+        at=last.at.astimezone(LOCAL),
+        returned=said_of(past, "return").get("lines") if item.state == "returned" else None,
+        names={line.id: line.text for line in checklist(turn, item)},
+        proposed=said_of(past, "propose") if item.waiting == "approver" else None,
+    )
+    return Reply(text=text, options=tuple(options), route="item.card")
+
+
+def said_of(past: Sequence[Any], event: str) -> Mapping[str, Any]:  # Any: rows of ItemEvent and their JSON
+    """What was said with the latest event of a kind."""
+    return next((one.said for one in reversed(past) if one.event == event), {})
+
+
+# --- doing ---------------------------------------------------------------------------------------------------------
+
+
+def act(turn: Turn, item_id: int, version: int, event: str, said: items.Said) -> Item:
+    """Apply an event and tell whom it concerns. Raises Refused, with nothing changed, saying what the item is now."""
+    try:
+        pilot = bool(turn.given.get("pilot_mode"))
+        item = items.apply(turn.db, item_id, version, event, said, turn.now, pilot=pilot)
+    except (items.NotFound, scope.OutOfScope):
+        raise Refused(say("items.not_found", named=f"#{item_id}")) from None
+    except items.Overtaken as trouble:
+        raise Refused(overtaken(turn, trouble)) from None
+    except items.SamePerson as trouble:
+        raise Refused(say("items.same_person", event=trouble.event)) from None
+    tell(turn, item, event, said)
+    return item
+
+
+def overtaken(turn: Turn, trouble: items.Overtaken) -> str:
+    """Who has changed the item meanwhile, and what it is now."""
+    return say(
+        "items.overtaken",
+        who=name_of(turn, trouble.person_id),
+        event=trouble.event,
+        at=trouble.at.astimezone(LOCAL),
+        state=items.STATES[trouble.state],  # type: ignore[index]  # the column holds states only
+        waiting=trouble.waiting,
+    )
+
+
+_COUNTY = ("county_officer", "county_head")
+_TOLD: Mapping[str, tuple[str, ...]] = {
+    "issue": _COUNTY,
+    "request": ("county_head",),
+    "agree": ("county_officer", "province_officer"),
+    "decline": ("county_officer",),
+    "submit": ("province_officer",),
+    "return": _COUNTY,
+    "propose": ("province_approver",),
+    "refuse": ("province_officer",),
+    "close": _COUNTY,
+    "confirm": _COUNTY,
+    "reopen": _COUNTY,
+    "ask_extension": ("province_officer",),
+    "grant_extension": _COUNTY,
+    "deny_extension": _COUNTY,
+    "withdraw": _COUNTY,
+    "refer": _COUNTY,
+}
+_PASSING = ("report", "attach", "detach")  # what leaves earlier messages true
+
+
+def tell(turn: Turn, item: Item, event: str, said: items.Said) -> None:
+    """Queue a message to whom an event concerns, in its transaction, and withdraw what it has overtaken."""
+    source = f"item:{item.id}"
+    if event not in _PASSING:
+        deliveries.cancel(turn.db, source, f"{event} v{item.version}")
+    text = say(
+        "items.told",
+        event=event,
+        item=item,
+        place=place_of(turn, item),
+        said=said,
+        who=name_of(turn, turn.viewer.person_id),
+        names={line.id: line.text for line in checklist(turn, item)},
+    )
+    for role in _TOLD.get(event, ()):
+        county = role in _COUNTY
+        found = [one.id for one in people.holding(turn.db, role, item.body_id)] if county else []
+        for person_id in found or ([] if county else people.over(turn.db, role, item.body_id)):
+            if person_id != turn.viewer.person_id:
+                deliveries.put(
+                    turn.db,
+                    source=source,
+                    version=item.version,
+                    recipient=deliveries.person(person_id),
+                    lane="notice",
+                    reply=Reply(text=text, route="item.told").to_json(),
+                    why=say("items.why", role=scope.ROLES[role], place=place_of(turn, item), event=event),
+                    now=turn.now,
+                )
+
+
+# --- forms ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """A form for one event of an item, or for one of several that the answers choose among.
+
+    `typed` is what begins it, before or after the item; `said` makes the event's fields of the answers.
+    """
+
+    name: str
+    typed: str
+    events: tuple[str, ...]
+    steps: tuple[Step, ...] = ()
+    chosen: Callable[[Answers], str] | None = None
+    said: Callable[[Turn, Answers], dict[str, Any]] = lambda turn, answers: fields(answers)
+    sure: bool = True  # asks once more before it is done
+
+    def event(self, answers: Answers) -> str:
+        return self.chosen(answers) if self.chosen else self.events[0]
+
+
+def fields(answers: Answers) -> dict[str, Any]:  # Any: JSON
+    """The answers without those that every form has."""
+    return {key: value for key, value in answers.items() if key not in ("item", "sure")}
+
+
+def eligible(turn: Turn, events: Sequence[str]) -> list[Item]:
+    """The items on which the viewer may do one of the events now, most urgent first."""
+    rules = [items.TRANSITIONS[event] for event in events if set(items.TRANSITIONS[event].roles) & turn.viewer.roles]
+    states = sorted({state for rule in rules for state in rule.before})
+    return [item for item in (items.working(turn.db, *states) if states else []) if may(turn, item, events)]
+
+
+def may(turn: Turn, item: Item, events: Sequence[str]) -> bool:
+    """Whether the viewer has a role for one of the events there, and the item's state allows it."""
+    with scope.serving(turn.db, scope.SYSTEM):
+        code = turn.db.get_one(Body, item.body_id).division_code
+    held = {
+        grant.role
+        for grant in turn.viewer.grants
+        if grant.body_id == item.body_id or (grant.division_code and code.startswith(grant.prefix))
+    }
+    for event in events:
+        rule = items.TRANSITIONS[event]
+        asked = item.asked_due_on is not None or event not in ("grant_extension", "deny_extension")
+        if held & set(rule.roles) and item.state in rule.before and rule.waiting in ("", item.waiting) and asked:
+            return True
+    return False
+
+
+def why_not(turn: Turn, item: Item) -> str:
+    """The line that says what an item is now, and by whom, to somebody who wants what its state does not allow."""
+    return overtaken(turn, items.Overtaken(item, items.trail(turn.db, item.id)[-1]))
+
+
+def flow_of(form: Form) -> Flow:
+    """The flow of a form: which item, its own steps, and the last look."""
+    return Flow(
+        name=form.name,
+        title=form.name,
+        steps=(_which(form), *form.steps, *((_sure(form),) if form.sure else ())),
+        start=lambda turn: _start(turn, form),
+        done=lambda turn, answers: _done(turn, form, answers),
+    )
+
+
+def route_of(form: Form, *examples: str) -> Route:
+    """The route that begins a form."""
+    pattern = rf"(?:(?P<before>{REF})\s*)?(?:{form.typed})(?:\s*(?P<after>{REF}))?"
+    return Route(name=form.name, pattern=pattern, flow=True, member=True, examples=examples)
+
+
+def _start(turn: Turn, form: Form) -> Answers:
+    match = re.fullmatch(rf"(?:({REF})\s*)?(?:{form.typed})(?:\s*({REF}))?", turn.text)
+    typed = (match[1] or match[2]) if match else None
+    if typed:
+        item, version = named(turn, typed)
+        if not may(turn, item, form.events) and item.version == version:
+            raise Refused(why_not(turn, item))
+        return {"item": [item.id, version]}
+    allowed = eligible(turn, form.events)
+    if not allowed:
+        raise Refused(say("items.none_for", what=form.name))
+    return {"item": [allowed[0].id, allowed[0].version]} if len(allowed) == 1 else {}
+
+
+def _which(form: Form) -> Step:
+    def options(turn: Turn, _answers: Answers) -> tuple[Option, ...]:
+        return tuple(Option(label=brief(turn, one), value=ref(one)) for one in eligible(turn, form.events)[:SHOWN])
+
+    def parse(turn: Turn, text: str) -> list[int]:
+        if re.fullmatch(REF, text) is None:
+            raise Invalid(say("items.which"))
+        item, version = named(turn, text, eligible(turn, form.events))
+        if not may(turn, item, form.events):
+            raise Refused(why_not(turn, item))
+        return [item.id, version]
+
+    return Step(key="item", ask=say("items.which"), parse=parse, options=options)
+
+
+def _sure(form: Form) -> Step:
+    def ask(turn: Turn, answers: Answers) -> str:
+        item = seen(turn, answers["item"][0])
+        return say(
+            "items.sure",
+            what=form.name,
+            item=item,
+            place=place_of(turn, item),
+            said=form.said(turn, answers),
+            event=form.event(answers),
+            names={line.id: line.text for line in checklist(turn, item)},
+        )
+
+    options = (Option(label="确认", value="确认"), Option(label="取消", value="取消"))
+    return Step(key="sure", ask=ask, parse=sure, options=options)
+
+
+def sure(_turn: Turn, text: str) -> bool:
+    """A confirmation. Raises Invalid on anything else."""
+    if text.strip("。！! ") not in ("确认", "是", "对", "好", "确认无误", "同意"):
+        raise Invalid(say("items.confirm_or_back"))
+    return True
+
+
+def _done(turn: Turn, form: Form, answers: Answers) -> Reply:
+    item_id, version = answers["item"]
+    event = form.event(answers)
+    item = act(turn, item_id, version, event, form.said(turn, answers))
+    return after(turn, item, event)
+
+
+def after(turn: Turn, item: Item, event: str) -> Reply:
+    """What was done and what the item is now."""
+    text = say("items.done", item=item, event=event, place=place_of(turn, item), state=items.STATES[item.state])  # type: ignore[index]  # the column holds states only
+    return Reply(
+        text=text, options=(Option(label="看这一项", value=f"事项 #{item.id}"),), kind="flow", route="item.done"
+    )
+
+
+# --- steps that several forms have -----------------------------------------------------------------------------------
+
+
+def words(key: str, ask: str | Callable[[Turn, Answers], str], least: int = 2, **more: Any) -> Step:
+    """A step that takes a sentence of at least so many characters; a question is none."""
+
+    def parse(_turn: Turn, text: str) -> str:
+        if len(text.strip()) < least or asks(text):
+            raise Invalid(say("items.too_short", least=least))
+        return text.strip()[:500]
+
+    return Step(key=key, ask=ask, parse=parse, **more)
+
+
+def choice(key: str, ask: str, among: Sequence[str]) -> Step:
+    """A step that takes one of some words."""
+
+    def parse(_turn: Turn, text: str) -> str:
+        if text.strip() not in among:
+            raise Invalid(say("items.choose", among=among))
+        return text.strip()
+
+    return Step(key=key, ask=ask, parse=parse, options=tuple(Option(label=one, value=one) for one in among))
+
+
+def due(key: str, ask: str, when: Callable[[Answers], bool] = lambda answers: True) -> Step:
+    """A step that takes a day from tomorrow on."""
+
+    def parse(turn: Turn, text: str) -> str:
+        try:
+            return coming_day(text, today(turn)).isoformat()
+        except ValueError:
+            raise Invalid(say("items.day_unclear")) from None
+
+    return Step(key=key, ask=ask, parse=parse, when=when)

@@ -1,0 +1,252 @@
+"""The province's part in rectification: the queue, review, 销号 by two people, follow-up checks, and the list itself.
+
+Source: 商办建函〔2020〕144号 三(二), 五.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from bot.dialogue import Route
+from bot.flows import Answers, Flow, Step
+from bot.inputs import asks, numbers
+from bot.items import (
+    Form,
+    act,
+    brief,
+    checklist,
+    choice,
+    due,
+    eligible,
+    fields,
+    flow_of,
+    lines_shown,
+    listed,
+    may,
+    named,
+    route_of,
+    seen,
+    sure,
+    why_not,
+    words,
+)  # fmt: skip
+from bot.messages import Invalid, Option, Refused, Reply, Turn
+from bot.texts import say
+from storage import items
+from storage.models import Item
+
+# --- lists -----------------------------------------------------------------------------------------------------------
+
+
+def queue(turn: Turn) -> Reply:
+    """What waits to be claimed and what is being verified, the longest waiting first."""
+    return _list(
+        turn, sorted(eligible(turn, ("claim", "propose")), key=lambda one: (one.state == "verifying", one.submitted_at))
+    )
+
+
+def to_sign(turn: Turn) -> Reply:
+    """What waits for the signature of an approver."""
+    return _list(turn, eligible(turn, ("close",)))
+
+
+def to_check(turn: Turn) -> Reply:
+    """What is closed and not confirmed by a follow-up check yet."""
+    return _list(turn, eligible(turn, ("confirm",)))
+
+
+def drafts(turn: Turn) -> Reply:
+    """What is on the list and not issued yet."""
+    return _list(turn, eligible(turn, ("issue",)))
+
+
+def _list(turn: Turn, found: Sequence[Item]) -> Reply:
+    if not found:
+        return Reply(text=say("review.nothing"), route="review.list")
+    return listed(turn, found, say("review.listed", count=len(found)), "review.list")
+
+
+# --- the second signature, one item or several at once ---------------------------------------------------------------
+
+
+def _agreed(turn: Turn) -> Answers:
+    """The items agreed to, each with its event: a head's confirmation, or the signature that closes."""
+    match = re.fullmatch(_AGREE, turn.text)
+    assert match is not None
+    typed = [match["one"]] if match["one"] else [str(one) for one in numbers(match["before"] or match["after"] or "")]
+    waiting = [*eligible(turn, ("agree",)), *eligible(turn, ("close",))]
+    named_ones = [named(turn, one, waiting) for one in typed] or [(one, one.version) for one in waiting]
+    found, cannot = [], []
+    for item, version in named_ones:
+        event = next((one for one in ("agree", "close") if may(turn, item, (one,))), None)
+        if event is None and item.version == version:
+            cannot.append(why_not(turn, item))
+        else:
+            found.append([item.id, version, event or "agree"])
+    if not found:
+        raise Refused("\n".join(cannot) or say("review.nothing"))
+    return {"items": found, "cannot": cannot}
+
+
+def _closes(answers: Answers) -> bool:
+    """Whether something is closed for good: that is asked once more."""
+    return any(event == "close" for _, _, event in answers["items"])
+
+
+def _ask_close(turn: Turn, answers: Answers) -> str:
+    briefs = [(brief(turn, item), _proposal(turn, item)) for item in (seen(turn, one[0]) for one in answers["items"])]
+    return say("review.ask_close", briefs=briefs, cannot=answers["cannot"])
+
+
+def _proposal(turn: Turn, item: Item) -> dict[str, Any]:  # Any: JSON
+    past = items.trail(turn.db, item.id)
+    return next((dict(one.said) for one in reversed(past) if one.event == "propose"), {})
+
+
+def _agree(turn: Turn, answers: Answers) -> Reply:
+    lines = []
+    for item_id, version, event in answers["items"]:
+        item = seen(turn, item_id)
+        try:
+            with turn.db.begin_nested():
+                item = act(turn, item_id, version, event, {})
+        except Refused as trouble:
+            lines.append(say("review.not_done", item=item, reason=str(trouble)))
+        else:
+            lines.append(say("review.agreed", item=item, state=items.STATES[item.state]))  # type: ignore[index]  # the column holds states only
+    text = "\n".join((*lines, *answers["cannot"]))
+    return Reply(text=text, options=(Option(label="我的事项", value="我的事项"),), kind="flow", route="review.agreed")
+
+
+_AGREED = Flow(
+    name="同意",
+    title=say("review.agree_title"),
+    steps=(
+        Step(
+            key="sure",
+            ask=_ask_close,
+            parse=sure,
+            options=(Option(label="确认", value="确认"), Option(label="取消", value="取消")),
+            when=_closes,
+        ),
+    ),
+    start=_agreed,
+    done=_agree,
+)
+
+
+# --- forms -----------------------------------------------------------------------------------------------------------
+
+
+def _ask_lines(turn: Turn, answers: Answers) -> str:
+    return say("review.ask_lines", lines=lines_shown(turn, checklist(turn, seen(turn, answers["item"][0]))))
+
+
+def _read_lines(turn: Turn, text: str) -> dict[str, str]:
+    """What is missing, by line of the checklist: 1、3 照片看不清；2 没有盖章. Without a number it is about the whole."""
+    lines = checklist(turn, seen(turn, dict(turn.conversation.answers)["item"][0]))
+    found: dict[str, str] = {}
+    for part in re.split(r"[；;\n]", text):
+        match = re.fullmatch(r"\s*((?:第?\d{1,2}\s*[、,，和条项:：]*\s*)*)(.*)", part)
+        if match is None or not match[2].strip():
+            continue
+        places = numbers(match[1])
+        if not all(1 <= one <= len(lines) for one in places):
+            raise Refused(say("review.no_such_line", count=len(lines)))
+        for key in [lines[one - 1].id for one in places] or ["整体"]:
+            found[key] = match[2].strip("，,：: 。")[:300]
+    if asks(text) or not found or min(map(len, found.values())) < 2:
+        raise Invalid(say("review.lines_unclear"))
+    return found
+
+
+def _claimed(turn: Turn, _answers: Answers) -> dict[str, Any]:  # Any: JSON
+    return {"holder_id": turn.viewer.person_id}
+
+
+def _issue_options(turn: Turn, answers: Answers) -> tuple[Option, ...]:
+    planned = seen(turn, answers["item"][0]).due_on
+    return (Option(label=planned.isoformat(), value=planned.isoformat()),) if planned else ()
+
+
+def _issue_day(turn: Turn, text: str) -> Any:  # Any: an ISO date
+    """The deadline: as planned, or any coming day."""
+    planned = seen(turn, dict(turn.conversation.answers)["item"][0]).due_on
+    if planned is not None and text.strip() == planned.isoformat():
+        return text.strip()
+    return due("due_on", "").parse(turn, text)
+
+
+def _needs_record(answers: Answers) -> bool:
+    return answers.get("method") in ("电话回访", "物流追溯")
+
+
+def _failed(answers: Answers) -> bool:
+    return bool(answers.get("result") == "不通过")
+
+
+def _checked(_turn: Turn, answers: Answers) -> dict[str, Any]:  # Any: JSON
+    return {key: value for key, value in fields(answers).items() if key != "result"}
+
+
+_METHOD = choice("method", say("review.ask_method"), items.METHODS)
+_FINDING = words("finding", say("review.ask_finding"), 4)
+_RECORD = words("record", say("review.ask_record"), 4, when=_needs_record)
+_REASON = words("reason", say("review.ask_reason"), 2)
+_FORMS = {
+    "下发事项": Form(
+        name="下发事项",
+        typed="下发事项",
+        events=("issue",),
+        steps=(Step(key="due_on", ask=say("review.ask_due"), parse=_issue_day, options=_issue_options),),
+    ),
+    "认领事项": Form(name="认领事项", typed="认领事项|认领核查|认领", events=("claim",), said=_claimed, sure=False),
+    "放弃认领": Form(name="放弃认领", typed="放弃认领", events=("release",)),
+    "退回事项": Form(
+        name="退回事项",
+        typed="退回事项|退回补充",
+        events=("return",),
+        steps=(Step(key="lines", ask=_ask_lines, parse=_read_lines),),
+    ),
+    "提请销号": Form(name="提请销号", typed="提请销号", events=("propose",), steps=(_METHOD, _RECORD, _FINDING)),
+    "不同意销号": Form(name="不同意销号", typed="不同意销号", events=("refuse",), steps=(_REASON,)),
+    "回头看记录": Form(
+        name="回头看记录",
+        typed="回头看记录|记录回头看|日常监督检查记录",
+        events=("confirm", "reopen"),
+        steps=(
+            choice("check", say("review.ask_check"), items.CHECKS),
+            _METHOD,
+            _RECORD,
+            _FINDING,
+            choice("result", say("review.ask_result"), ("通过", "不通过")),
+            due("due_on", say("review.ask_new_due"), _failed),
+        ),
+        chosen=lambda answers: "reopen" if _failed(answers) else "confirm",
+        said=_checked,
+    ),
+    "批准延期": Form(name="批准延期", typed="批准延期|同意延期", events=("grant_extension",)),
+    "不批延期": Form(name="不批延期", typed="不批延期|不同意延期", events=("deny_extension",), steps=(_REASON,)),
+    "移出清单": Form(name="移出清单", typed="移出清单", events=("withdraw",), steps=(_REASON,)),
+    "转处理": Form(
+        name="转处理",
+        typed="转处理",
+        events=("refer",),
+        steps=(words("document", say("review.ask_document"), 4), _REASON),
+    ),
+}
+_NUMS = r"第?\s*\d{1,4}(?:\s*[、,，和及\-—~至到]\s*第?\s*\d{1,4})*\s*(?:号|项)?"
+_AGREE = rf"(?:(?P<before>{_NUMS})\s*(?:都|均|全部)?同意(?:销号)?|(?:全部|都)同意|同意\s*(?:全部|(?P<one>#\s*\d+(?:v\d+)?)|(?P<after>{_NUMS})))"
+FLOWS = (_AGREED, *(flow_of(form) for form in _FORMS.values()))
+ROUTES = [
+    Route(
+        name="review.queue", pattern=r"待审(?:事项|核)?|待核查", run=queue, member=True, examples=("待审", "待审事项")
+    ),
+    Route(name="review.to-sign", pattern=r"待签批|待我签批", run=to_sign, member=True, examples=("待签批",)),
+    Route(name="review.to-check", pattern=r"待回头看", run=to_check, member=True, examples=("待回头看",)),
+    Route(name="review.drafts", pattern=r"待下发", run=drafts, member=True, examples=("待下发",)),
+    Route(
+        name="同意", pattern=_AGREE, flow=True, member=True, examples=("1-5同意", "全部同意", "同意 #12v3", "同意1、3")
+    ),
+    *(route_of(form, form.name, f"{form.name} #12v3", f"3号{form.name}") for form in _FORMS.values()),
+]
