@@ -131,6 +131,9 @@ _PIECE = re.compile(r"[^，,。；;：:！\n]+")
 _INABILITY = re.compile(r"(?:因|由于|如|若|确|确实|凡|对)[^，。；]{0,12}不能|不能[^，。；]{0,14}的$")
 
 
+_ENUMERATOR = re.compile(r"^[（(]?[一二三四五六七八九十\d]{1,3}[)）.．、]\s*")
+
+
 def prohibitions(clause: str, text: str) -> list[Prohibition]:
     """Every part of a sentence that forbids, with the part before it where it would lack its subject."""
     out: list[Prohibition] = []
@@ -143,7 +146,7 @@ def prohibitions(clause: str, text: str) -> list[Prohibition]:
         bare = not piece.group()[: found.start()].strip() and place > 0
         if bare and text[pieces[place - 1].end()] in "，," and not _FORBIDS.search(pieces[place - 1].group()):
             start = pieces[place - 1].start()
-        out.append(Prohibition(text=text[start : piece.end()].strip(), clause=clause))
+        out.append(Prohibition(text=_ENUMERATOR.sub("", text[start : piece.end()].strip()), clause=clause))
     return out
 
 
