@@ -240,7 +240,7 @@ def _other_heads(turn: Turn, item: Item) -> list[int]:
 def _ask_sure(turn: Turn, answers: Answers) -> str:
     gap = answers.get("gaps", "")
     return say(
-        "rectification.draft",
+        "updates.draft",
         what=_what(turn, answers),
         cannot=[reason for _, reason in answers["draft"]["cannot"]],
         note=answers["draft"]["note"],
@@ -347,7 +347,7 @@ _UPDATE = Flow(
         Step(
             key="assign",
             ask=lambda turn, answers: say(
-                "rectification.ask_assign",
+                "updates.ask_assign",
                 count=len(answers["files"]),
                 briefs=[brief(turn, seen(turn, one["id"])) for one in answers["draft"]["items"]],
             ),
