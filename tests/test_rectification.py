@@ -15,7 +15,7 @@ from handlers import rectification, review, updates
 from knowledge.base import KnowledgeBase
 from storage import bindings, bodies, evidence, items, people
 from storage.db import transaction
-from storage.models import Conversation, Delivery, File, Item, ItemUnit, Person, Unit
+from storage.models import Delivery, File, Item, ItemUnit, Person, Unit
 from storage.scope import SYSTEM, serving
 
 NOW = datetime(2020, 5, 6, 2, tzinfo=UTC)
@@ -29,6 +29,7 @@ class Office:
     def __init__(self, sessions: sessionmaker[Session], turns: TurnThread) -> None:
         self.sessions, self.turns, self.now = sessions, turns, NOW
         self.ids: dict[str, int] = {}
+        self.last: dict[str, Reply] = {}
 
     def person(self, who: str, role: str, body_id: int | None = None, division: str | None = None) -> None:
         with transaction(self.sessions) as db, serving(db, SYSTEM):
@@ -51,7 +52,8 @@ class Office:
             kind="image" if media else "text",
             media=tuple(Media(id=uuid.uuid4().hex, mime="image/jpeg") for _ in range(media)),
         )
-        return self.turns.submit(inbound).result(timeout=60)
+        self.last[who] = self.turns.submit(inbound).result(timeout=60)
+        return self.last[who]
 
     def say(self, who: str, *texts: str) -> str:
         return [self.reply(who, text).text for text in texts][-1]
@@ -60,16 +62,10 @@ class Office:
         return self.reply(who, "", media=count).text
 
     def pick(self, who: str, text: str) -> str:
-        """Tap the offered option whose label contains the text."""
-        with transaction(self.sessions) as db, serving(db, SYSTEM):
-            talk = db.scalars(
-                select(Conversation).where(
-                    Conversation.address.in_((who, str(self.ids[who]))), Conversation.options != []
-                )
-            )
-            options = [one for conversation in talk for one in conversation.options if text in one["label"]]
+        """Tap the option of the last reply whose label contains the text."""
+        options = [one for one in self.last[who].options if text in one.label]
         assert options, text
-        return self.say(who, options[0]["value"])
+        return self.say(who, options[0].value)
 
     def item(self, number: int = 1) -> Item:
         with transaction(self.sessions) as db, serving(db, SYSTEM):
