@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import httpx
 from sqlalchemy import Engine, func, make_url, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+from bot.messages import ChannelStopped, TemporaryFailure, Undeliverable
 from bot.migrate import revision, revisions
 from bot.settings import KEY_BYTES, Settings
 from bot.texts import say
@@ -30,13 +32,15 @@ OLDEST_PYTHON = (3, 11)
 FREE_BYTES = 2 * 1024**3
 BACKUP_AGE = timedelta(days=1)
 CLOCK_OFFSET = timedelta(seconds=2)
+REACH_S = 10
+State = Literal["ok", "advice", "problem"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """One thing looked at. `advice` is worth doing and fails nothing; a `problem` fails the check."""
 
-    state: Literal["ok", "advice", "problem"]
+    state: State
     what: str
     remedy: str = ""
 
@@ -205,7 +209,8 @@ def base_url(patient: Patient) -> Finding:
     given = patient.settings.web.base_url
     what = say("doctor.base_url", given=given)
     if not given:
-        return Finding(state="advice", what=what, remedy=say("doctor.base_url_remedy"))
+        state: State = "problem" if _called_back(patient.settings) else "advice"
+        return Finding(state=state, what=what, remedy=say("doctor.base_url_remedy"))
     return _judge(given.startswith("https://"), what, say("doctor.base_url_remedy"))
 
 
@@ -247,6 +252,8 @@ def edition(patient: Patient) -> Finding | None:
 
 def sending(patient: Patient) -> Finding | None:
     """Whether messages go out."""
+    if not patient.settings.sending.enabled:
+        return Finding(state="advice", what=say("doctor.sending_off"), remedy=say("doctor.sending_off_remedy"))
     if patient.sessions is None:
         return None
     with transaction(patient.sessions) as db:
@@ -284,12 +291,117 @@ def semantic(_patient: Patient) -> Finding:
     return _judge(good, say("doctor.semantic", good=good), say("doctor.semantic_remedy"), state="advice")
 
 
+# --- channels: each is on when its keys are set, and settings that are set by half stop the start ---------------------
+
+
+def _called_back(chosen: Settings) -> list[str]:
+    """The channels that are on and whose platform calls this server."""
+    on = {
+        "wechat": chosen.wechat.app_id,
+        "wecom": chosen.wecom.corp_id,
+        "telegram": chosen.telegram.token and chosen.telegram.mode == "webhook",
+    }
+    return [name for name, set_up in on.items() if set_up]
+
+
+def callbacks(patient: Patient) -> Finding | None:
+    """Whether the callbacks' addresses lead to this program: what is not the platform's is refused there."""
+    base = patient.settings.web.base_url.rstrip("/")
+    addresses = [f"{base}/channels/{name}" for name in _called_back(patient.settings)] if base else []
+    if not addresses:
+        return None
+    for address in addresses:
+        try:
+            answer = httpx.post(address, content=b"", timeout=REACH_S, trust_env=False)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            what = say("doctor.callback_closed", address=address, error=str(error) or type(error).__name__)
+            return Finding(state="advice", what=what, remedy=say("doctor.callback_closed_remedy"))
+        if (answer.status_code, answer.text) != (403, "forbidden"):
+            what = say("doctor.callback_other", address=address, status=answer.status_code)
+            return Finding(state="problem", what=what, remedy=say("doctor.callback_other_remedy"))
+    return Finding(state="ok", what=say("doctor.callbacks", addresses=addresses))
+
+
+def _answered(platform: str, ask: Callable[[], Finding]) -> Finding:
+    """What a platform says to our credentials, or why it says nothing."""
+    try:
+        return ask()
+    except (ChannelStopped, TemporaryFailure, Undeliverable) as trouble:
+        code = trouble.code.removeprefix("token-")
+        what = say("doctor.platform", platform=platform, code=code)
+        return Finding(state="problem", what=what, remedy=say("doctor.platform_remedy", platform=platform, code=code))
+
+
+def wechat(patient: Patient) -> Finding | None:
+    """Whether WeChat gives a token, and the account has its menu."""
+    chosen = patient.settings.wechat
+    if not chosen.app_id:
+        return None
+
+    def ask() -> Finding:
+        from bot.channels.wechat import menu_size
+
+        buttons = menu_size(chosen)
+        what = say("doctor.wechat", buttons=buttons)
+        return _judge(buttons > 0, what, say("doctor.wechat_menu_remedy"), state="advice")
+
+    return _answered("wechat", ask)
+
+
+def wechat_mode(patient: Patient) -> Finding | None:
+    """Whether WeChat's callbacks are encrypted."""
+    chosen = patient.settings.wechat
+    if not chosen.app_id:
+        return None
+    what = say("doctor.wechat_mode", plaintext=chosen.plaintext)
+    return _judge(not chosen.plaintext, what, say("doctor.wechat_mode_remedy"))
+
+
+def wechat_template(patient: Patient) -> Finding | None:
+    """Whether somebody who has been silent for 48 hours can be reached."""
+    chosen = patient.settings.wechat
+    if not chosen.app_id:
+        return None
+    what = say("doctor.wechat_template", given=chosen.template_id)
+    return _judge(bool(chosen.template_id), what, say("doctor.wechat_template_remedy"), state="advice")
+
+
+def wecom(patient: Patient) -> Finding | None:
+    """Whether WeCom gives a token and lets this address use the application."""
+    chosen = patient.settings.wecom
+    if not chosen.corp_id:
+        return None
+
+    def ask() -> Finding:
+        from bot.channels.wecom import application
+
+        return Finding(state="ok", what=say("doctor.wecom", name=application(chosen)))
+
+    return _answered("wecom", ask)
+
+
+def telegram(patient: Patient) -> Finding | None:
+    """Whether Telegram knows the bot and, with a webhook, sends its updates here."""
+    chosen = patient.settings.telegram
+    if not chosen.token:
+        return None
+
+    def ask() -> Finding:
+        from bot.channels.telegram import account
+
+        name, address = account(chosen)
+        wanted = f"{patient.settings.web.base_url.rstrip('/')}/channels/telegram" if chosen.mode == "webhook" else ""
+        what = say("doctor.telegram", name=name, address=address)
+        return _judge(address == wanted, what, say("doctor.telegram_remedy"), state="advice")
+
+    return _answered("telegram", ask)
+
+
 def _engine(sessions: sessionmaker[Session]) -> Engine:
     engine: Engine = sessions.kw["bind"]
     return engine
 
 
-# Channels add their checks here: settings present, address reachable, token obtained.
 CHECKS: tuple[Check, ...] = (
     python,
     sqlite,
@@ -310,4 +422,10 @@ CHECKS: tuple[Check, ...] = (
     semantic,
     province,
     base_url,
+    callbacks,
+    wechat,
+    wechat_mode,
+    wechat_template,
+    wecom,
+    telegram,
 )

@@ -418,3 +418,18 @@ class Telegram:
         except (httpx.HTTPError, TimeoutError) as error:
             raise TemporaryFailure("network") from error
         return content
+
+
+def account(chosen: Chosen) -> tuple[str, str]:
+    """The bot's name and where its updates go, asked of Telegram now. Raises TemporaryFailure or ChannelStopped."""
+
+    async def ask() -> tuple[str, str]:
+        async with Bot(chosen.token, base_url=f"{chosen.api_base.rstrip('/')}/bot") as bot:
+            return bot.username, (await bot.get_webhook_info()).url
+
+    try:
+        return asyncio.run(ask())
+    except TelegramError as error:
+        raise failure(error) from error
+    except GARBAGE as error:
+        raise TemporaryFailure("garbage") from error

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -290,17 +291,25 @@ class Wechat:
 
 def create_menu(chosen: Chosen, menu: Mapping[str, tuple[tuple[str, str], ...]]) -> None:
     """Give the account its menu: each button says the words it stands for. Raises what errors.fail raises."""
-    api = Api(
-        grant=stable_token(chosen.app_id, chosen.app_secret), api_base=chosen.api_base, clock=lambda: datetime.now(UTC)
-    )
     buttons = [
         {"name": name, "sub_button": [{"type": "click", "name": label, "key": words} for label, words in below]}
         for name, below in menu.items()
     ]
-    try:
+    with closing(_api(chosen)) as api:
         WeChatMenu(client=api).create({"button": buttons})
-    finally:
-        api.close()
+
+
+def menu_size(chosen: Chosen) -> int:
+    """How many buttons the account shows at its foot, asked of WeChat now. Raises what errors.fail raises."""
+    with closing(_api(chosen)) as api:
+        found: Answer = WeChatMenu(client=api).get_menu_info()
+    shown = found.get("selfmenu_info") if found.get("is_menu_open") else None
+    return len(shown.get("button", ())) if isinstance(shown, dict) else 0
+
+
+def _api(chosen: Chosen) -> Api:
+    grant = stable_token(chosen.app_id, chosen.app_secret)
+    return Api(grant=grant, api_base=chosen.api_base, clock=lambda: datetime.now(UTC))
 
 
 def _number(answer: Answer) -> str:

@@ -11,15 +11,16 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
 import structlog
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session, sessionmaker
-from wechatpy.enterprise.client.api import WeChatMessage
+from wechatpy.enterprise.client.api import WeChatAgent, WeChatMessage
 
 from bot.channels import defer, edge, picked, pieces, plain
 from bot.channels.wechat_api import Api
@@ -180,8 +181,7 @@ class Wecom:
     ) -> None:
         self._chosen, self._turns, self._sessions, self._clock = chosen, turns, sessions, clock
         self._envelope = edge.Envelope(token=chosen.token, aes_key=chosen.aes_key, receiver=chosen.corp_id)
-        asked = {"corpid": chosen.corp_id, "corpsecret": chosen.secret}
-        self._api = Api(api_base=chosen.api_base, grant=lambda _forced: ("GET", "gettoken", asked, None), clock=clock)
+        self._api = _api(chosen, clock)
         self._messages = WeChatMessage(self._api)
         self._throttle = Throttle()
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="wecom")
@@ -354,3 +354,14 @@ class Wecom:
     def fetch(self, media: Media) -> bytes:
         """Download what was sent, from the API's host alone. It is kept there for three days."""
         return self._api.media(media.id, MOST_BYTES)
+
+
+def application(chosen: Chosen) -> str:
+    """The application's name, asked of WeCom now. Raises what errors.fail raises."""
+    with closing(_api(chosen, lambda: datetime.now(UTC))) as api:
+        return str(WeChatAgent(api).get(chosen.agent_id).get("name") or "")
+
+
+def _api(chosen: Chosen, clock: Callable[[], datetime]) -> Api:
+    asked = {"corpid": chosen.corp_id, "corpsecret": chosen.secret}
+    return Api(api_base=chosen.api_base, grant=lambda _forced: ("GET", "gettoken", asked, None), clock=clock)

@@ -1,5 +1,6 @@
 """The pages open to everybody: the chat, 查答案 with its search, and the notices."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -9,7 +10,7 @@ from urllib.parse import quote
 
 import segno
 from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bot.channels.web import shown
@@ -23,6 +24,8 @@ from knowledge.lookup import Found, look_up
 from storage.scope import ROLES
 
 PAGES = Path(__file__).parent / "pages"
+_PROOF = re.compile(r"(?:MP|WW)_verify_[A-Za-z0-9]{1,64}")  # of 公众号 and 企业微信
+_PROOF_BYTES = 1024
 _FIRST = ("专项资金能不能给站长发工资", "验收要满足什么条件", "二次申报要什么条件", "问题整改什么时候完成", "菜单")
 
 
@@ -79,8 +82,10 @@ def invitation_sheet(templates: Environment, place: str, invited: Sequence[Invit
     return templates.get_template("sheet.html").render(place=place, cards=cards, url=base_url)
 
 
-def router(kb: KnowledgeBase, templates: Environment, clock: Callable[[], datetime], province: str = "") -> APIRouter:
-    """The public pages' routes."""
+def router(
+    kb: KnowledgeBase, templates: Environment, clock: Callable[[], datetime], province: str, proofs: Path
+) -> APIRouter:
+    """The public pages' routes. `proofs` is the folder of the files by which platforms see whose domain this is."""
     routes = APIRouter()
 
     def page(name: str, **values: Any) -> HTMLResponse:  # Any: each page takes its own
@@ -116,5 +121,12 @@ def router(kb: KnowledgeBase, templates: Environment, clock: Callable[[], dateti
         if found is None:
             raise HTTPException(404, "没有这份文件，请从“全部文件”重新选择。")
         return page("notice.html", notice=found)
+
+    @routes.get("/{name}.txt")
+    def proof(name: str) -> PlainTextResponse:
+        path = proofs / f"{name}.txt"
+        if not _PROOF.fullmatch(name) or not path.is_file():
+            raise HTTPException(404)
+        return PlainTextResponse(path.read_bytes()[:_PROOF_BYTES])
 
     return routes

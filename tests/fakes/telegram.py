@@ -144,6 +144,10 @@ class TelegramServer:
             self.changed.notify_all()
         return 200, {"ok": True, "result": True}
 
+    def _getWebhookInfo(self, _body: dict[str, Any]) -> tuple[int, Any]:
+        found = {"url": (self.webhook or {}).get("url", ""), "has_custom_certificate": False, "pending_update_count": 0}
+        return 200, {"ok": True, "result": found}
+
     def _deleteWebhook(self, _body: dict[str, Any]) -> tuple[int, Any]:
         self.webhook = None
         return 200, {"ok": True, "result": True}

@@ -122,6 +122,8 @@ class WechatServer:
         if endpoint == "menu/create":
             self.menu = data
             return {"errcode": 0, "errmsg": "ok"}
+        if endpoint == "get_current_selfmenu_info":
+            return {"is_menu_open": 1 if self.menu else 0, "selfmenu_info": self.menu}
         return {"errcode": 48001, "errmsg": "api unauthorized"}
 
     def _fail(self, request: BaseHTTPRequestHandler, fault: Fault) -> None:

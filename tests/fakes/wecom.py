@@ -145,6 +145,9 @@ class WecomServer:
                 return _json(self._send_message(body))
             if endpoint == "message/update_template_card":
                 return _json(self._update(body))
+            if endpoint == "agent/get":
+                known = query.get("agentid") == str(AGENT)
+                return _json({"errcode": 0, "name": "商务助手"} if known else {"errcode": 301002, "errmsg": "no"})
         return _json({"errcode": 40066, "errmsg": "invalid url"})
 
     def _gettoken(self, query: dict[str, str]) -> dict[str, Any]:
