@@ -21,7 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot.channels import Channel, Platform, web
-from bot.console import public
+from bot.console import public, upload
 from bot.delivery import Dispatcher
 from bot.demo import counties, populate, seed
 from bot.dialogue import Assistant, Handlers
@@ -271,6 +271,7 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     app.include_router(web.router(turns, sessions, ensure_key(chosen.key_file), clock))
     for one in running:
         app.include_router(one.router())
+    app.include_router(upload.router(turns, sessions, templates, clock, chosen.paths.data))
     app.include_router(public.router(kb, templates, clock, chosen.province.name, chosen.paths.data / "verify"))
     app.add_api_route("/favicon.ico", lambda: Response(status_code=204), methods=["GET"])
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

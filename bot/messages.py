@@ -18,11 +18,16 @@ ReplyKind = Literal["answer", "clarify", "abstain", "chat", "flow"]
 
 @dataclass(frozen=True, kw_only=True)
 class Media:
-    """A picture, voice or file that somebody sent. `id` is what the platform calls it; it is fetched later."""
+    """A picture, voice or file that somebody sent. `id` is what the platform calls it; it is fetched later.
+
+    With `sha256` its bytes are stored already and `mime` is what they are.
+    """
 
     id: str
     name: str = ""
     mime: str = ""  # as the platform says; the bytes decide
+    sha256: str = ""
+    size: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from bot.dialogue import Route
-from bot.messages import Reply, Turn
+from bot.messages import Link, Reply, Turn
 from bot.texts import say
-from storage import conversations, deliveries, files
+from storage import conversations, deliveries, files, uploads
 
 TOGETHER = timedelta(minutes=10)  # pictures sent within this time are counted as one batch
 
@@ -32,10 +32,26 @@ def received(turn: Turn) -> Reply:
             name=media.name,
             mime=media.mime,
             now=turn.now,
+            sha256=media.sha256,
+            size=media.size,
         )
     together = files.count_since(turn.db, channel, address, turn.now - TOGETHER)
     count = len(turn.inbound.media)
-    return Reply(text=say("inbox.took", photo=photo, count=count, together=together), route="inbox.took")
+    fetched = all(media.sha256 for media in turn.inbound.media)
+    text = say("inbox.took", photo=photo, count=count, together=together, fetched=fetched)
+    return Reply(text=text, route="inbox.took")
+
+
+def upload(turn: Turn) -> Reply:
+    """A page for sending several files at once, or those that the channel does not take."""
+    assert turn.user is not None  # a member's route
+    base = turn.given.get("base_url", "")
+    if not base and turn.inbound.channel != "web":
+        return Reply(text=say("inbox.no_page"), route="inbox.upload")
+    token = uploads.make(turn.db, turn.inbound.channel, turn.inbound.address, turn.user.id, turn.now)
+    minutes = uploads.LASTS.seconds // 60
+    link = Link(label="上传文件", url=f"{base}/f/up/{token}")
+    return Reply(text=say("inbox.upload", minutes=minutes), links=(link,), route="inbox.upload")
 
 
 def sent(turn: Turn) -> Reply:
@@ -60,4 +76,7 @@ def result(turn: Turn) -> Reply:
 
 
 EVENTS = {"sent": sent}
-ROUTES = [Route(name="result", pattern=r"结果", run=result, examples=("结果",))]
+ROUTES = [
+    Route(name="result", pattern=r"结果", run=result, examples=("结果",)),
+    Route(name="upload", pattern=r"上传|上传文件|传文件|上传链接", run=upload, member=True, examples=("上传文件",)),
+]

@@ -22,17 +22,21 @@ def receive(
     name: str,
     mime: str,
     now: datetime,
+    sha256: str = "",
+    size: int = 0,
 ) -> File:
-    """Note that a file was sent; its bytes are fetched after the turn."""
+    """Note that a file was sent; its bytes are fetched after the turn, unless they lie under `sha256` already."""
     file = File(
         channel=channel,
         address=address,
         person_id=person_id,
         body_id=body_id,
-        media_id=media_id,
+        media_id=None if sha256 else media_id,
         name=name[:255],
         mime=mime[:64],
-        state="pending",
+        state="stored" if sha256 else "pending",
+        sha256=sha256 or None,
+        size=size,
         at=now,
     )
     db.add(file)

@@ -1,0 +1,76 @@
+// The upload page: sends the chosen files one after the other, each with its progress. All wording is in upload.html.
+(() => {
+  "use strict";
+
+  const byId = (id) => document.getElementById(id);
+  const pledge = byId("pledge");
+  const picker = byId("files");
+  const list = byId("sent");
+  const waiting = [];
+  let busy = false;
+
+  pledge.addEventListener("change", () => {
+    picker.disabled = !pledge.checked;
+  });
+
+  function row(file) {
+    const made = byId("row").content.firstElementChild.cloneNode(true);
+    made.querySelector(".name").textContent = file.name;
+    made.querySelector("button").addEventListener("click", () => {
+      waiting.push({ file, made });
+      next();
+    });
+    list.append(made);
+    return made;
+  }
+
+  function settle(made, words, failed) {
+    made.classList.toggle("failed", failed);
+    made.querySelector(".state").textContent = words;
+    made.querySelector("progress").hidden = failed;
+    made.querySelector("button").hidden = !failed;
+    busy = false;
+    if (!failed) byId("done").hidden = false;
+    next();
+  }
+
+  // XMLHttpRequest, because fetch tells no upload progress in the browsers that offices have.
+  function send({ file, made }) {
+    const state = made.querySelector(".state");
+    const bar = made.querySelector("progress");
+    const request = new XMLHttpRequest();
+    busy = true;
+    state.textContent = state.dataset.sending;
+    bar.hidden = false;
+    made.querySelector("button").hidden = true;
+    request.upload.addEventListener("progress", (event) => {
+      if (event.lengthComputable) bar.value = (event.loaded / event.total) * 100;
+    });
+    request.addEventListener("load", () => {
+      const answer = JSON.parse(request.responseText || "{}");
+      if (request.status === 200) {
+        bar.value = 100;
+        settle(made, state.dataset.done, false);
+      } else {
+        settle(made, answer.error || state.dataset.failed, true);
+      }
+    });
+    for (const trouble of ["error", "timeout", "abort"]) {
+      request.addEventListener(trouble, () => settle(made, state.dataset.failed, true));
+    }
+    request.open("POST", location.pathname);
+    request.setRequestHeader("X-Name", encodeURIComponent(file.name));
+    request.timeout = 120000;
+    request.send(file);
+  }
+
+  function next() {
+    if (!busy && waiting.length) send(waiting.shift());
+  }
+
+  picker.addEventListener("change", () => {
+    for (const file of picker.files) waiting.push({ file, made: row(file) });
+    picker.value = "";
+    next();
+  });
+})();
