@@ -24,9 +24,7 @@ def _stop(message: str) -> NoReturn:
 @app.command("list")
 def notice_list() -> None:
     """列出所收文件。"""
-    from bot.app import knowledge, settings
-
-    for notice in knowledge(settings()).notices:
+    for notice in _stored():
         typer.echo(say("notices.listed", notice=notice))
 
 

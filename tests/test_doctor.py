@@ -32,7 +32,7 @@ def sound(url: str, tmp_path: Path) -> Settings:
         province=Province(name="示例省", report_channel="000-00000000"),
     )
     sessions = open_database(chosen)
-    published(sessions, NOW)
+    published(sessions, chosen, NOW)
     with transaction(sessions) as db, serving(db, OPERATOR):
         db.add(Person(name="样例甲", phone=secrets.encrypt(db, "13987654321"), at=NOW))
         audit.record(db, "backup", "backup:database", now=NOW - timedelta(minutes=50), role="operator")

@@ -34,7 +34,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         if isinstance(done.exception, KnowledgeError):  # main() prints it and exits 1
             return 1, str(done.exception)
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-        return done.exit_code, done.output
+        return done.exit_code, done.output if done.exit_code else done.stdout
 
     return call
 
