@@ -1,4 +1,4 @@
-"""Commands for workbooks: funds and rosters, from the template to the import."""
+"""Commands for workbooks: funds, items and rosters, from the template to the import."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # commands load what they need themselves, so that help comes
     from bot.workbooks import Outcome
 
 funds_app = typer.Typer(no_args_is_help=True, help="各示范年度的资金")
+items_app = typer.Typer(no_args_is_help=True, help="整改事项清单和台账")
 people_app = typer.Typer(no_args_is_help=True, help="示范县和人员")
 WorkbookPath = Annotated[Path, typer.Argument(metavar="FILE.xlsx", help="工作簿")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="只检查，不保存")]
@@ -81,6 +82,81 @@ def funds_import(file: WorkbookPath, dry_run: DryRun = False) -> None:
         if not outcome.problems and not dry_run:
             db.commit()
         _told(outcome, dry_run)
+
+
+@items_app.command("template")
+def items_template(file: WorkbookPath) -> None:
+    """生成整改事项清单：带下拉列表和填写说明。"""
+    from handlers import itemlists
+
+    with _system() as (db, _):
+        _write(file, lambda path: itemlists.template(db, path))
+    typer.echo(f"已生成{file}。")
+
+
+@items_app.command("import")
+def items_import(
+    file: Annotated[Path | None, typer.Argument(metavar="FILE.xlsx", help="工作簿")] = None,
+    dry_run: DryRun = False,
+    undo: Annotated[
+        str | None, typer.Option("--undo", metavar="TOKEN", help="撤销一次导入：其中的事项都还没有下发时才行")
+    ] = None,
+) -> None:
+    """导入整改事项清单：有一处不对就都不导入；新事项为待下发，状态、销号等列不读取。"""
+    from bot.workbooks import Unreadable
+    from handlers import itemlists
+
+    if (file is None) == (undo is None) or (undo is not None and dry_run):
+        _stop("请给出一个文件，或用 --undo 给出要撤销的导入编号。", 2)
+    with _system() as (db, now):
+        if file is None:
+            _undone(db, undo or "", now)
+            return
+        try:
+            outcome = itemlists.load(db, file, now, lambda done, of: typer.echo(f"已检查{done}/{of}行", err=True))
+        except Unreadable as error:
+            _stop(str(error), 1)
+        saved = bool(outcome.added) and not outcome.problems and not dry_run
+        if saved:
+            db.commit()
+        for one in outcome.suspected:
+            typer.echo(f"疑似同一项：第{one.row}行 {one.column}\t{one.wrong}")
+        _told(outcome, dry_run)
+        if saved:
+            typer.echo(f"撤销这次导入：items import --undo {outcome.token}")
+
+
+def _undone(db: "Session", token: str, now: datetime) -> None:
+    from storage import drafts
+
+    try:
+        count = drafts.undo(db, token, now)
+    except drafts.Moved as moved:
+        _stop(f"不能撤销：{'、'.join(moved.numbers)}已有人办理。", 1)
+    if not count:
+        _stop(f"没有编号为“{token}”的导入，或已撤销。", 1)
+    db.commit()
+    typer.echo(f"已撤销，删去{count}项。")
+
+
+@items_app.command("export")
+def items_export(
+    file: WorkbookPath,
+    county: Annotated[str | None, typer.Option("--county", help="只要这个县：名称或六位代码")] = None,
+    year: Annotated[int | None, typer.Option("--year", help="只要这个示范年度")] = None,
+) -> None:
+    """导出整改台账：列与清单相同，后面加上进展、状态和销号。"""
+    from bot.workdays import LOCAL
+    from handlers import itemlists
+    from storage import bodies
+
+    with _system() as (db, now):
+        found = bodies.named(db, county) if county else []
+        if county and len(found) != 1:
+            _stop(f"有几个“{county}”，请改用六位代码。" if found else f"没有登记“{county}”。", 1)
+        body_id = found[0].id if found else None
+        on = now.astimezone(LOCAL).date()
+        _write(file, lambda path: typer.echo(f"已导出{file}，{itemlists.export(db, path, on, body_id, year)}项。"))
 
 
 @people_app.command("template")

@@ -203,8 +203,13 @@ def text_of(cell: Any) -> str:  # Any: openpyxl has no types
         return value.isoformat()[:10]
     if isinstance(value, float):
         return f"{value:.10f}".rstrip("0").rstrip(".")
-    text = "".join(one for one in str(value) if one.isprintable() or one.isspace()).strip().translate(_WIDE)
+    text = clean(str(value))
     return text[1:].strip() if text.startswith("'") and text[1:].startswith(FORMULA_SIGNS) else text
+
+
+def clean(text: str) -> str:
+    """A text as cells are read: without control characters, full-width digits narrow, edges trimmed."""
+    return "".join(one for one in text if one.isprintable() or one.isspace()).strip().translate(_WIDE)
 
 
 def day_number(text: str) -> date | None:
