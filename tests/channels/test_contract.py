@@ -334,7 +334,7 @@ def test_a_picture_of_somebody_bound_is_kept_under_its_hash(side: Side, desk: Si
     who = side.someone(desk)
     bound(desk, side.name, who)
     data = PNG + who.encode()
-    assert "正在保存" in side.photo(who, data)
+    assert "已收到" in side.photo(who, data)
     rows = "SELECT state, sha256, mime FROM file WHERE channel = ? AND address = ?"
     digest = sha256(data).hexdigest()
     until(lambda: desk.query(rows, side.name, who)[0][0] != "pending")

@@ -787,13 +787,13 @@ def test_a_photo_is_acknowledged_at_once_and_stored_under_its_hash(
     bound(desk, "wechat", me.openid)
     fake.media["photo-1"] = JPEG
     fake.faults["media/get"].append(Fault(delay_s=0.5, code=-1))
-    assert photo(me, "photo-1").startswith("已收到照片1张，正在保存")
+    assert photo(me, "photo-1").startswith("已收到材料1份")
     [(state, mime, size, digest, _, _)] = settled(desk, me)
     assert (state, mime, size) == ("stored", "image/jpeg", len(JPEG))
     path = desk.database.parent / "files" / digest[:2] / digest
     assert path.read_bytes() == JPEG
     assert path.stat().st_mode & 0o077 == 0
-    assert "10分钟内共2份" in photo(me, "photo-1")
+    assert "已收到材料" in photo(me, "photo-1")
     assert [row[3] for row in settled(desk, me)] == [digest, digest]
 
 
@@ -889,7 +889,7 @@ def test_a_file_sent_before_a_restart_is_fetched_after_it(
 def test_files_voices_and_videos_are_fetched_too(fake: WechatServer, desk: Site, me: Follower) -> None:
     bound(desk, "wechat", me.openid)
     fake.media["f1"] = b"%PDF-1.4\n" + b"\0" * 300
-    assert me.send("file", MediaId="f1", FileName="验收报告.pdf").startswith("已收到文件1个")
+    assert me.send("file", MediaId="f1", FileName="验收报告.pdf").startswith("已收到材料1份")
     [(state, mime, _, _, _, name)] = settled(desk, me)
     assert (state, mime, name) == ("stored", "application/pdf", "验收报告.pdf")
 
