@@ -50,6 +50,11 @@ def count_since(db: Session, channel: str, address: str, since: datetime) -> int
     return db.scalar(wanted) or 0
 
 
+def known(db: Session, sha256: str) -> bool:
+    """Whether somebody's file with this hash is stored."""
+    return db.scalars(select(File.id).where(File.sha256 == sha256).limit(1)).first() is not None
+
+
 def pending(db: Session) -> list[File]:
     """What is still to be fetched, oldest first."""
     return list(db.scalars(select(File).where(File.state == "pending").order_by(File.id)))

@@ -190,7 +190,11 @@ def test_a_failed_restore_leaves_nothing_behind(saved: Path, empty: Settings) ->
 
 
 def test_secrets_are_left_out_of_the_settings(saved: Path) -> None:
-    assert json.loads((saved / "settings.json").read_text("utf-8"))["province"] == {"name": "", "report_channel": ""}
+    assert json.loads((saved / "settings.json").read_text("utf-8"))["province"] == {
+        "name": "",
+        "report_channel": "",
+        "pilot_mode": False,
+    }
     given = {
         "wechat": {"app_id": "wx1", "app_secret": "s1", "token": "t1", "aes_key": "a1", "secret_file": "/run/secret"},
         "database": {"url": "postgresql://desk:pw1@host/desk"},

@@ -47,7 +47,12 @@
       if (event.lengthComputable) bar.value = (event.loaded / event.total) * 100;
     });
     request.addEventListener("load", () => {
-      const answer = JSON.parse(request.responseText || "{}");
+      let answer = {};
+      try {
+        answer = JSON.parse(request.responseText);
+      } catch {
+        // A proxy's own page: the words for a failure will do.
+      }
       if (request.status === 200) {
         bar.value = 100;
         settle(made, state.dataset.done, false);
