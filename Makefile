@@ -1,7 +1,8 @@
 # make run: set up and serve. make test: set up and test. make check: linters and tests.
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := chromium fonts-noto-cjk nodejs npm postgresql
+# Where Node.js comes from its makers, npm comes with it and Debian's own package does not fit.
+PACKAGES := chromium fonts-noto-cjk nodejs postgresql $(if $(shell command -v npm),,npm)
 SHELL := /bin/bash
 
 .PHONY: run demo test check lint system interop fuzz bench vectors constraints clean
