@@ -1,6 +1,7 @@
 """The doctor asks each platform that is set up, and names what it says with a remedy."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +25,9 @@ def weixin() -> Iterator[wechat.WechatServer]:
 
 def found(check: doctor.Check, folder: Path, **sections: object) -> doctor.Finding | None:
     chosen = Settings(paths=Paths(data=folder / "data"), **sections)  # type: ignore[arg-type]  # sections by name
-    return check(doctor.Patient(settings=chosen, sessions=None, now=datetime.now(UTC)))
+    patient = doctor.Patient(settings=chosen, sessions=None, now=datetime.now(UTC))
+    with ThreadPoolExecutor(1) as alone:  # the command's own thread: a browser test leaves a loop running in this one
+        return alone.submit(check, patient).result()
 
 
 def account(server: wechat.WechatServer, secret: str = wechat.SECRET) -> Wechat:
