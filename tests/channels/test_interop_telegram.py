@@ -49,7 +49,7 @@ class Peer:
 @pytest.fixture(scope="module")
 def peer() -> Iterator[Peer]:
     if shutil.which("node") is None or not (FOLDER / "node_modules").is_dir():
-        pytest.skip("node or its packages are missing: run `make interop`")
+        pytest.fail("node or its packages are missing: run `make interop`")
     server = subprocess.Popen(
         ["node", "telegram.cjs"], cwd=FOLDER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
