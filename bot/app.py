@@ -21,7 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot.channels import Channel, Platform, web
-from bot.console import public, upload
+from bot.console import frame, public, system, upload
 from bot.delivery import Dispatcher
 from bot.demo import counties, populate, seed
 from bot.dialogue import Assistant, Handlers
@@ -29,7 +29,7 @@ from bot.files import Fetcher
 from bot.migrate import is_current, upgrade
 from bot.settings import KEY_BYTES, ConfigError, Settings, ensure_key, load_settings
 from bot.turns import TurnThread
-from handlers import ask, binding, county, demo, inbox, inviting, menu, profile, rectification, review, updates
+from handlers import ask, binding, console, county, demo, inbox, inviting, menu, profile, rectification, review, updates
 from knowledge.base import KnowledgeBase, load, pack
 from storage.audit import seal
 from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
@@ -98,6 +98,7 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             *binding.ROUTES,
             *inviting.ROUTES,
             *profile.ROUTES,
+            *console.ROUTES,
             *county.ROUTES,
             *rectification.ROUTES,
             *updates.ROUTES,
@@ -272,6 +273,13 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     for one in running:
         app.include_router(one.router())
     app.include_router(upload.router(turns, sessions, templates, clock, chosen.paths.data))
+    desks = frame.Console(
+        sessions=sessions, kb=lambda: kb, turns=turns, templates=templates, clock=clock, settings=chosen,
+        menu=(*system.MENU,),
+    )  # fmt: skip
+    frame.register(app, desks)
+    for pages in (system,):
+        app.include_router(pages.router(desks))
     app.include_router(public.router(kb, templates, clock, chosen.province.name, chosen.paths.data / "verify"))
     app.add_api_route("/favicon.ico", lambda: Response(status_code=204), methods=["GET"])
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

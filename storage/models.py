@@ -524,3 +524,36 @@ class Edition(Base):
     digest: Mapped[str] = mapped_column(String(64), unique=True)
     files: Mapped[bytes] = mapped_column(LargeBinary)
     published_at: Mapped[datetime]
+
+
+# --- who sits at the console -----------------------------------------------------------------------------------------
+
+
+class Credential(Base):
+    """What somebody signs in with at a desk: a name, a password and a one-time code. `locked_until` follows failures."""
+
+    __tablename__ = "credential"
+
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    password: Mapped[str] = mapped_column(String(256))  # argon2id
+    totp: Mapped[str | None] = mapped_column(Text, info={"encrypted": True})
+    step: Mapped[int] = mapped_column(default=0)  # the newest 30-second step whose code was used: none is used twice
+    failures: Mapped[int] = mapped_column(default=0)
+    locked_until: Mapped[datetime | None]
+    changed_at: Mapped[datetime]
+
+
+class Visit(Base):
+    """Somebody signed in at the console. Only the digests of the cookie and of the link that began it are kept."""
+
+    __tablename__ = "visit"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_digest: Mapped[str] = mapped_column(String(64), unique=True)
+    ticket_digest: Mapped[str | None] = mapped_column(String(64), unique=True)  # a link begins one visit only
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    said: Mapped[str] = mapped_column(Text, default="")  # what the next page tells of the last act
+    at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]

@@ -1,0 +1,173 @@
+"""系统: people and invitations, the trail of changes with its check, and the state of the installation."""
+
+from typing import Any
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import HTMLResponse, Response
+from sqlalchemy.orm import Session
+
+from bot.console.frame import ADMINS, PAGE, PROVINCE, Console, Desk, Entry, Sent, page_number, query
+from bot.console.public import invitation_sheet
+from bot.doctor import examine
+from bot.messages import Invalid
+from bot.texts import say
+from bot.workdays import LOCAL
+from handlers.inviting import Invited, invite, invite_person, person_name, revoke
+from storage import audit, bodies, deliveries, invitations, rosters, scope
+from storage.models import Person
+
+INVITERS = scope.MAY["invite"]
+PEOPLE = (*PROVINCE, "security_admin", "county_head")
+TRAIL = (*PROVINCE, "audit_admin")
+STATE = (*PROVINCE, *ADMINS)
+MENU = (
+    Entry(path="/console/people", label="人员与邀请", roles=PEOPLE),
+    Entry(path="/console/audit", label="审计", roles=TRAIL),
+    Entry(path="/console/system", label="系统状态", roles=STATE),
+)
+
+
+def router(console: Console) -> APIRouter:
+    """The pages of the system group."""
+    routes = APIRouter()
+
+    @routes.get("/console/people")
+    def people(request: Request) -> HTMLResponse:
+        with console.enter(request, *PEOPLE) as desk:
+            return _people(desk)
+
+    @routes.post("/console/people/invite")
+    def new(request: Request, form: Sent) -> Response:
+        with console.act(request, form, *INVITERS) as desk:
+            try:
+                made = _invited(desk, form)
+            except Invalid as wrong:
+                return _people(desk, wrong=str(wrong), given=form)
+            return _sheet(desk, made)
+
+    @routes.post("/console/invitations/{number}/{act}")
+    def change(request: Request, number: int, act: str, form: Sent) -> Response:
+        with console.act(request, form, *INVITERS) as desk:
+            found = invitations.numbered(desk.db, number)
+            if found is None or act not in ("revoke", "again") or not _may_give(desk, found.body_id):
+                raise HTTPException(404)
+            if act == "revoke":
+                revoke(desk.db, found, desk.now)
+                return desk.back("/console/people", say("frame.revoked", number=number))
+            person = desk.db.get_one(Person, found.person_id)
+            again = invite_person(
+                desk.db, person, role=found.role, body_id=found.body_id, division_code=found.division_code, now=desk.now
+            )
+            return _sheet(desk, again)
+
+    @routes.get("/console/audit")
+    def trail(request: Request) -> HTMLResponse:
+        with console.enter(request, *TRAIL) as desk:
+            return _trail(desk)
+
+    @routes.post("/console/audit/verify")
+    def verify(request: Request, form: Sent) -> HTMLResponse:
+        audit.seal(console.sessions, console.settings.audit_head_file)  # what was written a moment ago is no gap
+        with console.act(request, form, *TRAIL) as desk:
+            known = audit.remembered(console.settings.audit_head_file)
+            return _trail(desk, report=audit.verify(desk.db, desk.now, known))
+
+    @routes.get("/console/system")
+    def state(request: Request) -> HTMLResponse:
+        with console.enter(request, *STATE):
+            pass
+        findings = list(examine(console.settings, console.clock()))  # asks platforms: not within a transaction
+        with console.enter(request, *STATE) as desk:
+            on, reason = deliveries.sending(desk.db)
+            chosen = console.settings
+            settings = [
+                ("province.name", chosen.province.name),
+                ("province.report_channel", chosen.province.report_channel),
+                ("province.pilot_mode", str(chosen.province.pilot_mode).lower()),
+                ("web.base_url", chosen.web.base_url),
+                ("database", desk.db.get_bind().dialect.name),
+                ("edition", console.kb().edition),
+            ]
+            return desk.page("desk/system.html", findings=findings, on=on, reason=reason, settings=settings)
+
+    @routes.post("/console/system/sending")
+    def sending(request: Request, form: Sent) -> Response:
+        with console.act(request, form, "system_admin", "province_approver", "province_officer") as desk:
+            on, reason = form.get("on") == "yes", str(form.get("reason", "")).strip()
+            if len(reason) < 2:
+                return desk.back("/console/system", say("frame.reason_missing"))
+            before, _ = deliveries.sending(desk.db)
+            role = next(one for one in sorted(desk.viewer.roles))
+            deliveries.switch_sending(desk.db, on, reason, desk.now)
+            audit.record(
+                desk.db, "sending", "switch:sending", now=desk.now, role=role, before={"on": before}, after={"on": on},
+                reason=reason,
+            )  # fmt: skip
+            return desk.back("/console/system", say("frame.switched", on=on))
+
+    return routes
+
+
+# --- people ----------------------------------------------------------------------------------------------------------
+
+
+def _people(desk: Desk, wrong: str = "", given: Any = None) -> HTMLResponse:  # Any: a form, see frame.Form
+    request, number = desk.request, page_number(desk.request)
+    text, role = request.query_params.get("q", ""), request.query_params.get("role", "")
+    listed = rosters.people(desk.db, text=text, role=role, limit=PAGE + 1, offset=(number - 1) * PAGE)
+    return desk.page(
+        "desk/people.html", rows=listed[:PAGE], text=text, role=role, role_names=scope.ROLES, number=number,
+        earlier=query(request, page=number - 1 if number > 1 else ""),
+        later=query(request, page=number + 1) if len(listed) > PAGE else "",
+        waiting=rosters.invitations(desk.db, limit=PAGE), wrong=wrong, given=given or {},
+        bodies=[one for one in bodies.visible(desk.db, 500) if scope.reaches(desk.db, desk.viewer, "invite", one.id)],
+        may_invite=desk.viewer.may("invite"), county_roles=scope.COUNTY,
+    )  # fmt: skip
+
+
+def _invited(desk: Desk, form: Any) -> Invited:  # Any: a form, see frame.Form
+    """Invite to a role of a body. Raises Invalid."""
+    role, place = str(form.get("role", "")), str(form.get("body", ""))
+    body_id = int(place) if place.isascii() and place.isdigit() else 0
+    if role not in scope.COUNTY or not _may_give(desk, body_id):
+        raise Invalid(say("frame.no_place"))
+    name = person_name(str(form.get("name", "")).strip())
+    return invite(
+        desk.db, name=name, role=role, body_id=body_id, now=desk.now, unit=str(form.get("unit", "")).strip()[:60],
+        title=str(form.get("title", "")).strip()[:60], phone=str(form.get("phone", "")).strip(),
+    )  # fmt: skip
+
+
+def _may_give(desk: Desk, body_id: int | None) -> bool:
+    if body_id is None:
+        return not desk.viewer.roles.isdisjoint(("province_officer", "security_admin"))
+    return scope.reaches(desk.db, desk.viewer, "invite", body_id)
+
+
+def _sheet(desk: Desk, made: Invited) -> HTMLResponse:
+    """The code to print or forward: shown once, for only its digest is kept."""
+    words = invitation_sheet(desk.console.templates, made.place, [made], desk.console.settings.web.base_url)
+    return HTMLResponse(words, headers={"Cache-Control": "no-store"})
+
+
+# --- the trail -------------------------------------------------------------------------------------------------------
+
+
+def _trail(desk: Desk, report: audit.Report | None = None) -> HTMLResponse:
+    request, number = desk.request, page_number(desk.request)
+    subject, action = request.query_params.get("subject", ""), request.query_params.get("action", "")
+    found = rosters.trail(desk.db, subject=subject, action=action, limit=PAGE + 1, offset=(number - 1) * PAGE)
+    rows = [
+        {"row": row, "name": name, "at": row.at.astimezone(LOCAL), "place": _place(desk.db, row.body_id)}
+        for row, name in found[:PAGE]
+    ]
+    return desk.page(
+        "desk/audit.html", rows=rows, report=report, subject=subject, action=action, number=number,
+        role_names=scope.ROLES,
+        earlier=query(request, page=number - 1 if number > 1 else ""),
+        later=query(request, page=number + 1) if len(found) > PAGE else "",
+    )  # fmt: skip
+
+
+def _place(db: Session, body_id: int | None) -> str:
+    return bodies.place(db, body_id, None) if body_id is not None else ""

@@ -1,0 +1,86 @@
+"""Lists for a desk: people with their roles and channels, invitations, the trail. Filtered by scope, page by page."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, or_, select
+from sqlalchemy.orm import Session
+
+from storage import scope
+from storage.bodies import place
+from storage.models import Audit, Binding, Body, Invitation, Person, Role
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A person as a list shows them: what they hold (role, place), the channels they are bound on."""
+
+    person: Person
+    held: tuple[tuple[str, str], ...]
+    channels: tuple[str, ...]
+
+
+def people(db: Session, *, text: str = "", role: str = "", limit: int, offset: int = 0) -> list[Listed]:
+    """People whom the viewer sees, by number; `text` stands in a name, or names a body."""
+    wanted = select(Person).where(Person.erased_at.is_(None))
+    current = select(Role.person_id).where(Role.ended_at.is_(None))
+    if role:
+        wanted = wanted.where(Person.id.in_(current.where(Role.role == role)))
+    if text:
+        there = current.join(Body, Body.id == Role.body_id).where(Body.name.contains(text, autoescape=True))
+        wanted = wanted.where(or_(Person.name.contains(text, autoescape=True), Person.id.in_(there)))
+    found = list(db.scalars(wanted.order_by(Person.id).limit(limit).offset(offset)))
+    numbers = [one.id for one in found]
+    with scope.serving(db, scope.SYSTEM):
+        roles = db.scalars(select(Role).where(Role.person_id.in_(numbers), Role.ended_at.is_(None)).order_by(Role.id))
+        held: dict[int, list[tuple[str, str]]] = {}
+        for one in roles:
+            held.setdefault(one.person_id, []).append(
+                (scope.ROLES[one.role], place(db, one.body_id, one.division_code))
+            )
+        live = select(Binding.person_id, Binding.channel).where(
+            Binding.person_id.in_(numbers), Binding.ended_at.is_(None)
+        )
+        channels: dict[int, list[str]] = {}
+        for number, channel in db.execute(live.order_by(Binding.id)).all():
+            channels.setdefault(number, []).append(channel)
+    return [
+        Listed(person=one, held=tuple(held.get(one.id, ())), channels=tuple(channels.get(one.id, ()))) for one in found
+    ]
+
+
+def invitations(db: Session, *, limit: int, offset: int = 0) -> list[tuple[Invitation, Person | None, str]]:
+    """Invitations that wait to be used, of what the viewer sees, the newest first: with whom and where."""
+    wanted = select(Invitation).where(Invitation.used_at.is_(None), Invitation.revoked_at.is_(None))
+    found = list(db.scalars(wanted.order_by(Invitation.id.desc()).limit(limit).offset(offset)))
+    with scope.serving(db, scope.SYSTEM):
+        return [(one, db.get(Person, one.person_id), place(db, one.body_id, one.division_code)) for one in found]
+
+
+def trail(
+    db: Session,
+    *,
+    subject: str = "",
+    action: str = "",
+    person_id: int | None = None,
+    since: datetime | None = None,
+    limit: int,
+    offset: int = 0,
+) -> list[tuple[Audit, str]]:
+    """The trail, the newest first, with the name of whoever made the change. `subject` is `item:12`, or its beginning."""
+    wanted: Select[Any] = select(Audit)
+    if subject:
+        exact = ":" in subject and subject[-1] != ":"
+        wanted = wanted.where(Audit.subject == subject if exact else Audit.subject.startswith(subject, autoescape=True))
+    if action:
+        wanted = wanted.where(Audit.action == action)
+    if person_id is not None:
+        wanted = wanted.where(Audit.person_id == person_id)
+    if since is not None:
+        wanted = wanted.where(Audit.at >= since)
+    found = list(db.scalars(wanted.order_by(Audit.id.desc()).limit(limit).offset(offset)))
+    with scope.serving(db, scope.SYSTEM):
+        wanted_names = select(Person.id, Person.name).where(Person.id.in_({one.person_id for one in found}))
+        names: dict[int, str] = {number: name for number, name in db.execute(wanted_names).all()}
+    return [(one, names.get(one.person_id, "") if one.person_id is not None else "") for one in found]
