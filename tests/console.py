@@ -33,6 +33,6 @@ def token_of(page: str) -> str:
 def come_in(page: Page, site: str, name: str, path: str) -> None:
     """Sign in by link in a browser and open a page."""
     page.goto(site + ticket(site, name))
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/console/**")
+    page.get_by_role("button", name="进入工作台").press("Enter")
+    page.locator(".side").wait_for()
     page.goto(site + path)
