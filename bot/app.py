@@ -21,7 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot.channels import Channel, Platform, web
-from bot.console import frame, public, system, upload
+from bot.console import frame, items, public, system, upload
 from bot.delivery import Dispatcher
 from bot.demo import counties, populate, seed
 from bot.dialogue import Assistant, Handlers
@@ -275,10 +275,10 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     app.include_router(upload.router(turns, sessions, templates, clock, chosen.paths.data))
     desks = frame.Console(
         sessions=sessions, kb=lambda: kb, turns=turns, templates=templates, clock=clock, settings=chosen,
-        menu=(*system.MENU,),
+        menu=(*items.MENU, *system.MENU),
     )  # fmt: skip
     frame.register(app, desks)
-    for pages in (system,):
+    for pages in (items, system):
         app.include_router(pages.router(desks))
     app.include_router(public.router(kb, templates, clock, chosen.province.name, chosen.paths.data / "verify"))
     app.add_api_route("/favicon.ico", lambda: Response(status_code=204), methods=["GET"])

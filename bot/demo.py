@@ -5,6 +5,7 @@ Divisions are public names; every person, figure and conversation is invented an
 
 import uuid
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from importlib.resources import files
 from typing import Any
 
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from bot.messages import Inbound
 from bot.settings import Clock, Database, Province, Settings
 from bot.turns import TurnThread
-from storage import bindings, bodies, items, people, scope
+from storage import bindings, bodies, funds, items, people, scope
 from storage.conversations import recent_exchanges
 from storage.db import transaction
 from storage.models import Body, Fact
@@ -71,6 +72,10 @@ def _county(db: Session, county: dict[str, Any]) -> int:
             db.add(
                 Fact(body_id=body.id, batch_year=year, key=key, value=value, as_of=NOW.date(), source="样例", at=NOW)
             )  # fmt: skip
+    amounts = {name: Decimal(amount) for name, amount in county["funds"].items()}
+    funds.report(
+        db, body.id, year, funds.Sums(**amounts, as_of=NOW.date()), source="样例", now=NOW, role="system"
+    )  # fmt: skip
     return body.id
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from storage import audit, people
+from storage import audit, people, scope
 from storage.models import Item, ItemEvent, ItemUnit
 
 OPERATOR = "operator"
@@ -33,7 +33,10 @@ class Moved(Exception):
 
 
 def add(db: Session, drafts: Sequence[Draft], token: str, now: datetime) -> None:
-    """Put items on their bodies' lists, each with its event and audit row. The session must serve the program itself."""
+    """Put items on their bodies' lists, each with its event and audit row: of the program itself, or of somebody of the province."""
+    viewer = scope.viewer_of(db)
+    role = OPERATOR if viewer.system else next(one for one in scope.PROVINCE if one in viewer.roles)
+    channel = viewer.channel or "terminal"
     made = [
         Item(state="draft", version=1, changed_at=now, at=now, first_due_on=one.values["due_on"], **one.values)
         for one in drafts
@@ -50,11 +53,11 @@ def add(db: Session, drafts: Sequence[Draft], token: str, now: datetime) -> None
         db.add(
             ItemEvent(
                 item_id=item.id, body_id=item.body_id, version=1, event="draft", before="draft", after="draft",
-                role=OPERATOR, channel="terminal", said={"imported": token}, at=now,
+                person_id=viewer.person_id, role=role, channel=channel, said={"imported": token}, at=now,
             )
         )  # fmt: skip
         audit.record(
-            db, "item.draft", f"item:{item.id}", now=now, role=OPERATOR, body_id=item.body_id,
+            db, "item.draft", f"item:{item.id}", now=now, role=role, body_id=item.body_id,
             after={"state": "draft", "version": 1}, reason=token,
         )  # fmt: skip
     db.flush()

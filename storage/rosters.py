@@ -1,7 +1,8 @@
-"""Lists for a desk: people with their roles and channels, invitations, the trail. Filtered by scope, page by page."""
+"""Lists for a desk: people, invitations, the trail, items, funds. Filtered by scope, most of them page by page."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Select, or_, select
@@ -9,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from storage import scope
 from storage.bodies import place
-from storage.models import Audit, Binding, Body, Invitation, Person, Role
+from storage.items import OPEN
+from storage.models import Audit, Binding, Body, BodyYear, Fund, Invitation, Item, Person, Role
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,3 +86,43 @@ def trail(
         wanted_names = select(Person.id, Person.name).where(Person.id.in_({one.person_id for one in found}))
         names: dict[int, str] = {number: name for number, name in db.execute(wanted_names).all()}
     return [(one, names.get(one.person_id, "") if one.person_id is not None else "") for one in found]
+
+
+def items(
+    db: Session,
+    *,
+    states: Collection[str] = (),
+    body_id: int | None = None,
+    year: int | None = None,
+    category: str = "",
+    text: str = "",
+    overdue_on: date | None = None,
+    limit: int,
+    offset: int = 0,
+) -> list[tuple[Item, str]]:
+    """Items that the viewer reads with their body's name, the soonest due first; with `overdue_on`, open ones past it."""
+    wanted = select(Item, Body.name).join(Body, Body.id == Item.body_id)
+    if states:
+        wanted = wanted.where(Item.state.in_(states))
+    if body_id is not None:
+        wanted = wanted.where(Item.body_id == body_id)
+    if year is not None:
+        wanted = wanted.where(Item.batch_year == year)
+    if category:
+        wanted = wanted.where(Item.category == category)
+    if text:
+        wanted = wanted.where(or_(Item.problem.contains(text, autoescape=True), Item.number == text))
+    if overdue_on is not None:
+        wanted = wanted.where(Item.state.in_(OPEN), Item.due_on < overdue_on)
+    by = (Item.due_on.is_(None), Item.due_on, Item.body_id, Item.id)
+    return [(item, name) for item, name in db.execute(wanted.order_by(*by).limit(limit).offset(offset)).all()]
+
+
+def funds(db: Session) -> list[tuple[Body, int, Fund | None]]:
+    """Every demonstration year of what the viewer reads, by code and year, with what was reported last."""
+    years = select(Body, BodyYear.batch_year).join(BodyYear, BodyYear.body_id == Body.id)
+    listed = db.execute(years.order_by(Body.division_code, Body.id, BodyYear.batch_year)).all()
+    newest: dict[tuple[int, int], Fund] = {}
+    for one in db.scalars(select(Fund).where(Fund.withdrawn_at.is_(None)).order_by(Fund.as_of, Fund.id)):
+        newest[one.body_id, one.batch_year] = one
+    return [(body, year, newest.get((body.id, year))) for body, year in listed]

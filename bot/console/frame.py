@@ -19,6 +19,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment
 from sqlalchemy.orm import Session, sessionmaker
 
+from bot.messages import Inbound, Turn
 from bot.settings import Settings
 from bot.texts import say
 from bot.turns import TurnThread
@@ -26,7 +27,7 @@ from bot.workdays import LOCAL
 from knowledge.base import KnowledgeBase
 from storage import bodies, scope, visits
 from storage.db import transaction
-from storage.models import Person
+from storage.models import Conversation, Person
 from storage.models import Visit as Row
 from storage.visits import NotSignedIn
 
@@ -124,6 +125,21 @@ class Desk:
             "now": self.now.astimezone(LOCAL), "may": self.viewer.may,
         }  # fmt: skip
         return self.console.render(name, **frame, **values)
+
+    def turn(self) -> Turn:
+        """The request as a turn, for what pages and chat do alike; it has no conversation to go on with."""
+        address = str(self.person.id)
+        return Turn(
+            inbound=Inbound(channel=visits.CHANNEL, message_id="", address=address, text="", at=self.now),
+            text="",
+            user=self.person,
+            viewer=self.viewer,
+            conversation=Conversation(channel=visits.CHANNEL, address=address, answers=[], options=[]),
+            db=self.db,
+            kb=self.console.kb(),
+            now=self.now,
+            given={"pilot_mode": self.console.settings.province.pilot_mode},
+        )
 
     def back(self, path: str, said: str = "") -> Response:
         """Go to a page after an act, and say there what was done."""
