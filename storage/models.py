@@ -557,3 +557,27 @@ class Visit(Base):
     at: Mapped[datetime]
     seen_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+
+
+class Call(MaybeOfBody, Base):
+    """A call that the hotline took, saved while it is written down. It belongs to the province: no county sees it.
+
+    `county_id` is the body that the caller spoke for; `ended_at` is empty until the call is finished.
+    """
+
+    __tablename__ = "call"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)  # whose desk took it
+    caller_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    county_id: Mapped[int | None] = mapped_column(ForeignKey("body.id"))
+    name: Mapped[str] = mapped_column(Text, default="", info={"encrypted": True})
+    phone: Mapped[str | None] = mapped_column(Text, info={"encrypted": True})
+    phone_digest: Mapped[str | None] = mapped_column(String(64), index=True, info={"digest_of": "phone"})
+    question: Mapped[str] = mapped_column(Text, default="")
+    used: Mapped[str] = mapped_column(Text, default="")  # the answer that was given, with its source
+    outcome: Mapped[str] = mapped_column(String(16), default="")  # storage.calls.OUTCOMES
+    note: Mapped[str] = mapped_column(Text, default="")
+    question_id: Mapped[int | None] = mapped_column(ForeignKey("question.id"), index=True)  # what it was passed on as
+    at: Mapped[datetime] = mapped_column(index=True)
+    ended_at: Mapped[datetime | None]

@@ -19,14 +19,15 @@ large?.addEventListener("click", () => {
 // --- keys ---
 
 const keys = document.getElementById("keys");
-const opener = document.getElementById("keys-open");
+const opener = document.getElementById("keys-button");
+const lookup = document.getElementById("results"); // 查答案 has its own keys for the box and this table
 
 function toggleKeys() {
   keys.hidden = !keys.hidden;
   opener.setAttribute("aria-expanded", String(!keys.hidden));
 }
 
-opener?.addEventListener("click", toggleKeys);
+if (!lookup) opener?.addEventListener("click", toggleKeys);
 
 function rows() {
   return [...document.querySelectorAll("table.rows tbody tr")];
@@ -56,14 +57,13 @@ document.addEventListener("keydown", (event) => {
     const entry = document.querySelectorAll(".side a")[Number(event.key) - 1];
     if (entry) {
       event.preventDefault();
+      event.stopImmediatePropagation();
       location.assign(entry.href);
     }
     return;
   }
   const does = {
-    "?": toggleKeys,
-    "？": toggleKeys,
-    "/": () => document.querySelector("[data-search]")?.focus(),
+    ...(lookup ? {} : { "?": toggleKeys, "？": toggleKeys, "/": () => document.querySelector("[data-search]")?.focus() }),
     g: () => (going = true),
     j: () => move(1),
     k: () => move(-1),

@@ -265,6 +265,7 @@
     const text = answer?.copies?.[form];
     if (!text) return;
     const done = await write(text);
+    if (done) document.dispatchEvent(new CustomEvent("copied", { detail: { answer, asked } }));
     clearTimeout(toastTimer);
     toast.textContent = done ? toast.dataset.done.replace("#", copyNames[form]) : toast.dataset.failed;
     toast.classList.add("shown");

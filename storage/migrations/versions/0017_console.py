@@ -40,3 +40,25 @@ def upgrade() -> None:
         sa.UniqueConstraint("ticket_digest", name="uq_visit_ticket_digest"),
     )
     op.create_index("ix_visit_person_id", "visit", ["person_id"])
+    op.create_table(
+        "call",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("person_id", sa.Integer(), sa.ForeignKey("person.id", name="fk_call_person_id"), nullable=False),
+        sa.Column("caller_id", sa.Integer(), sa.ForeignKey("person.id", name="fk_call_caller_id")),
+        sa.Column("county_id", sa.Integer(), sa.ForeignKey("body.id", name="fk_call_county_id")),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("phone", sa.Text()),
+        sa.Column("phone_digest", sa.String(64)),
+        sa.Column("question", sa.Text(), nullable=False),
+        sa.Column("used", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.String(16), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("question_id", sa.Integer(), sa.ForeignKey("question.id", name="fk_call_question_id")),
+        sa.Column("at", UTCDateTime(), nullable=False),
+        sa.Column("ended_at", UTCDateTime()),
+        sa.Column("body_id", sa.Integer(), sa.ForeignKey("body.id", name="fk_call_body_id")),
+        sa.Column("division_code", sa.String(6), sa.ForeignKey("division.code", name="fk_call_division_code")),
+        sa.PrimaryKeyConstraint("id", name="pk_call"),
+    )
+    for column in ("person_id", "phone_digest", "question_id", "at", "body_id"):
+        op.create_index(f"ix_call_{column}", "call", [column])
