@@ -31,10 +31,12 @@ from bot.settings import KEY_BYTES, ConfigError, Settings, ensure_key, load_sett
 from bot.turns import TurnThread
 from handlers import ask, binding, county, demo, inbox, inviting, menu, profile, rectification, review, updates
 from knowledge.base import KnowledgeBase, load, pack
+from storage import bodies, questions
 from storage.audit import seal
 from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
 from storage.editions import edition_number
 from storage.models import Base
+from storage.scope import SYSTEM, serving
 from storage.secrets import without_phones
 
 STATIC = Path(__file__).parent / "console" / "static"
@@ -152,11 +154,12 @@ def desk(kb: KnowledgeBase | None = None) -> Desk:
     return Desk(kb=kb, turns=TurnThread(assistant(kb), sessions), sessions=sessions)
 
 
-def migrate(url: str) -> None:
-    """Bring a database to the newest schema, making the folder of an SQLite file first."""
+def migrate(chosen: Settings) -> None:
+    """Bring the database to the newest schema, making the folder of an SQLite file first."""
+    url = chosen.database_url
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    upgrade(url)
+    upgrade(url, ensure_key(chosen.key_file))
 
 
 def open_database(chosen: Settings) -> sessionmaker[Session]:
@@ -166,7 +169,7 @@ def open_database(chosen: Settings) -> sessionmaker[Session]:
     """
     try:
         if chosen.database_url.startswith("sqlite"):
-            migrate(chosen.database_url)
+            migrate(chosen)
         engine = make_engine(chosen.database_url)
         try:
             if engine.dialect.name == "postgresql":
@@ -191,6 +194,16 @@ def published(sessions: sessionmaker[Session], chosen: Settings, now: datetime) 
     kb = knowledge(chosen)
     with transaction(sessions) as db:
         return kb.numbered(edition_number(db, kb.digest, pack(imported=chosen.imported_notices), now))
+
+
+def home(sessions: sessionmaker[Session], chosen: Settings) -> str | None:
+    """The code of the province whose office runs the installation: what people ask who are not bound is its own."""
+    code = bodies.province_of(chosen.province.name)
+    if code is not None:
+        with transaction(sessions) as db, serving(db, SYSTEM):
+            bodies.division(db, code)
+            questions.adopt(db, code)
+    return code
 
 
 def every(seconds: float, work: Callable[[], object]) -> Callable[[], None]:
@@ -240,7 +253,8 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     clock = clock or clock_of(chosen)
     sessions = open_database(chosen)
     kb = published(sessions, chosen, clock())
-    turns = TurnThread(assistant(kb, chosen, **({"counties": counties()} if sample else {})), sessions)
+    more = {"counties": counties()} if sample else {}
+    turns = TurnThread(assistant(kb, chosen, home=home(sessions, chosen), **more), sessions)
     if sample:
         populate(sessions)
         seed(turns, sessions)
@@ -323,5 +337,6 @@ def _errors(app: FastAPI, page: Callable[[str, str], str]) -> None:
 
     @app.exception_handler(Exception)
     def failed(request: Request, error: Exception) -> Response:
-        structlog.get_logger().error("request failed", path=request.url.path, exc_info=error)
+        route = getattr(request.scope.get("route"), "path", "")  # not the path: a link's token stands in it
+        structlog.get_logger().error("request failed", path=route, exc_info=error)
         return answered(request, 500, "系统繁忙，请稍后再试。")

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from storage import audit, bindings, invitations, scope, secrets
+from storage import audit, bindings, conversations, invitations, scope, secrets
 from storage.models import Binding, Body, Conversation, Delivery, Exchange, Invitation, Person, Question, Role, Unit
 
 _PHONE = re.compile(r"1[3-9]\d{9}|0\d{9,11}")
@@ -248,7 +248,8 @@ def _forget_words(db: Session, number: int, values: list[str]) -> None:
         return value
 
     for said in db.scalars(select(Exchange).where(Exchange.person_id.in_(involved) | Exchange.address.in_(own))):
-        said.said, said.reply = forgotten(said.said), forgotten(said.reply)
+        was = conversations.said(db, said), conversations.reply(db, said)
+        conversations.write(db, said, *map(forgotten, was))
     asked = select(Question).join(Exchange, Exchange.id == Question.exchange_id).where(Exchange.person_id.in_(involved))
     for question in db.scalars(asked):
         question.text = forgotten(question.text)
@@ -261,4 +262,5 @@ def _forget_words(db: Session, number: int, values: list[str]) -> None:
         )
     ):
         talk.answers, talk.options, talk.before = map(forgotten, (talk.answers, talk.options, talk.before))
-        talk.rest = forgotten(talk.rest)
+        if talk.rest:
+            talk.rest = secrets.encrypt(db, forgotten(secrets.decrypt(db, talk.rest)))

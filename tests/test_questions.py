@@ -11,6 +11,7 @@ from handlers import desk as office
 from knowledge.files import Problems, load_entries
 from knowledge.model import Cite
 from storage.db import transaction
+from storage.scope import SYSTEM, serving
 from tests.conftest import JUNE, Talk
 
 CLAUSE = Cite(notice="demonstration-2020", clause="六(二)", quote="因地制宜制定实施方案，细化资金支持方向和奖补标准")
@@ -18,12 +19,12 @@ ANSWER = "每个站点的补助标准由省级主管部门细化，请以本省�
 
 
 def settle(running: Desk, number: int, cite: Cite = CLAUSE, text: str = ANSWER) -> office.Settled:
-    with transaction(running.sessions) as db:
+    with transaction(running.sessions) as db, serving(db, SYSTEM):
         return office.settle(db, running.kb, number, text, cite, "样例审核人", JUNE)
 
 
 def listed(running: Desk) -> list[dict[str, object]]:
-    with transaction(running.sessions) as db:
+    with transaction(running.sessions) as db, serving(db, SYSTEM):
         return [office.as_json(group) for group in office.groups(db, running.kb)]
 
 
