@@ -29,7 +29,7 @@ from bot.files import Fetcher
 from bot.migrate import is_current, upgrade
 from bot.settings import KEY_BYTES, ConfigError, Settings, ensure_key, load_settings
 from bot.turns import TurnThread
-from handlers import ask, binding, county, demo, inbox, inviting, menu, profile, rectification, review, updates
+from handlers import ask, binding, county, demo, inbox, inviting, menu, phones, profile, rectification, review, updates
 from knowledge.base import KnowledgeBase, load, pack
 from storage import bodies, questions
 from storage.audit import seal
@@ -100,6 +100,7 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             *binding.ROUTES,
             *inviting.ROUTES,
             *profile.ROUTES,
+            *phones.ROUTES,
             *county.ROUTES,
             *rectification.ROUTES,
             *updates.ROUTES,
@@ -114,6 +115,7 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
                 *binding.FLOWS,
                 *inviting.FLOWS,
                 *profile.FLOWS,
+                *phones.FLOWS,
                 *county.FLOWS,
                 *rectification.FLOWS,
                 *updates.FLOWS,

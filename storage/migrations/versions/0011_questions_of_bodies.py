@@ -26,24 +26,28 @@ def upgrade() -> None:
     )
     role = asker.format("role ON role.person_id = exchange.person_id AND role.ended_at IS NULL")
     op.execute(f"UPDATE question SET division_code = (SELECT max(role.division_code) {role}) WHERE body_id IS NULL")
-    with op.batch_alter_table("exchange") as table:
-        table.alter_column("reply", existing_type=sa.JSON(), type_=sa.Text(), postgresql_using="reply::text")
-    _encrypt("exchange", "said", "reply")
-    _encrypt("conversation", "rest")
+    # no batch: it makes the table anew, and SQLite does not drop one that others refer to
+    op.add_column("exchange", sa.Column("stored", sa.Text(), nullable=False, server_default=""))
+    _encrypt("exchange", said="said", reply="stored")
+    op.drop_column("exchange", "reply")
+    op.execute("ALTER TABLE exchange RENAME COLUMN stored TO reply")
+    _encrypt("conversation", rest="rest")
 
 
-def _encrypt(name: str, *columns: str) -> None:
-    """Encrypt what stands readable in a table's columns."""
-    table = sa.table(name, sa.column("id", sa.Integer), *(sa.column(one, sa.Text) for one in columns))
+def _encrypt(name: str, **columns: str) -> None:
+    """Encrypt what stands readable in columns of a table, each into the column that its name is given."""
+    named = {one: sa.column(one, sa.Text) for one in (*columns, *columns.values())}
+    table = sa.table(name, sa.column("id", sa.Integer), *named.values())
     db = Session(op.get_bind(), info={"data_key": context.config.attributes["data_key"]})
-    some = sa.select(table).order_by(table.c.id).limit(AT_ONCE)
+    readable = (sa.cast(named[one], sa.Text) for one in columns)
+    some = sa.select(table.c.id, *readable).order_by(table.c.id).limit(AT_ONCE)
     rows = db.execute(some).all()
     while rows:
         for number, *values in rows:
-            readable = {one: value for one, value in zip(columns, values, strict=True) if value}
-            if readable and not db.info["data_key"]:
+            found = {into: value for into, value in zip(columns.values(), values, strict=True) if value}
+            if found and not db.info["data_key"]:
                 raise ValueError("no data key to encrypt what was said")
-            if readable:
-                stored = {one: encrypt(db, value) for one, value in readable.items()}
+            if found:
+                stored = {into: encrypt(db, value) for into, value in found.items()}
                 db.execute(sa.update(table).where(table.c.id == number).values(stored))
         rows = db.execute(some.where(table.c.id > rows[-1][0])).all()
