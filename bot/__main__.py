@@ -191,7 +191,7 @@ def _talk(running: "Desk", address: str, at: Callable[[], datetime]) -> None:
 @contextmanager
 def _desk_as(who: str) -> Iterator[tuple["Desk", str, Callable[[], datetime]]]:
     """The assistant on the real database, with a terminal that speaks for somebody until it is left."""
-    from bot.app import Desk, assistant, clock_of, open_database, published, settings
+    from bot.app import Desk, assistant, clock_of, home, open_database, published, settings
     from bot.turns import TurnThread
     from storage import audit, bindings, people, scope
     from storage.db import transaction
@@ -207,7 +207,9 @@ def _desk_as(who: str) -> Iterator[tuple["Desk", str, Callable[[], datetime]]]:
             _stop(f"有几个人符合，请改用编号：{listed}" if found else f"没有找到“{who}”。", 1)
         bindings.bind(db, found[0], "terminal", address, clock())
         audit.record(db, "speak_as", f"person:{found[0].id}", now=clock(), role="operator")
-    with Desk(kb=kb, turns=TurnThread(assistant(kb, chosen), sessions), sessions=sessions) as running:
+    with Desk(
+        kb=kb, turns=TurnThread(assistant(kb, chosen, home=home(sessions, chosen)), sessions), sessions=sessions
+    ) as running:
         yield running, address, clock
     with transaction(sessions) as db, scope.serving(db, scope.SYSTEM):
         binding = bindings.live(db, "terminal", address)
@@ -366,13 +368,11 @@ def knowledge_vectors() -> None:
 @questions_app.command("list")
 def questions_list(as_json: Annotated[bool, typer.Option("--json", help="输出 JSON")] = False) -> None:
     """列出文件没有答案或被指答得不对的问题，相同的合并，问得多的在前。"""
-    from bot.app import knowledge, open_database, settings
+    from bot.app import knowledge
     from handlers import desk as office
-    from storage.db import transaction
 
-    chosen = settings()
-    kb = knowledge(chosen)
-    with transaction(open_database(chosen)) as db:
+    with _office() as (db, _, chosen):
+        kb = knowledge(chosen)
         for group in office.groups(db, kb):
             row = office.as_json(group)
             if as_json:
@@ -391,17 +391,15 @@ def questions_answer(
     officer: Annotated[str, typer.Option("--officer", help="答复人")],
 ) -> None:
     """答复一组问题：须有条款依据；问过的人下次来时都会看到，并生成问答草稿。"""
-    from bot.app import knowledge, open_database, settings
+    from bot.app import knowledge
     from bot.messages import Refused
     from handlers import desk as office
     from knowledge.model import Cite
-    from storage.db import transaction
 
-    chosen = settings()
     try:
-        with transaction(open_database(chosen)) as db:
+        with _office() as (db, now, chosen):
             cite = Cite(notice=notice, clause=clause, quote=quote)
-            settled = office.settle(db, knowledge(chosen), number, text, cite, officer, datetime.now(UTC))
+            settled = office.settle(db, knowledge(chosen), number, text, cite, officer, now)
     except Refused as refusal:
         _stop(str(refusal), 1)
     drafts = chosen.paths.data / "drafts"
@@ -437,7 +435,7 @@ def db_upgrade() -> None:
     """把数据库升级到最新结构。"""
     from bot.app import migrate, settings
 
-    migrate(settings().database_url)
+    migrate(settings())
     typer.echo("数据库已是最新结构。")
 
 

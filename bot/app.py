@@ -21,7 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot.channels import Channel, Platform, web
-from bot.console import frame, items, public, system, upload
+from bot.console import frame, hotline, items, public, system, upload
 from bot.delivery import Dispatcher
 from bot.demo import counties, populate, seed
 from bot.dialogue import Assistant, Handlers
@@ -29,12 +29,28 @@ from bot.files import Fetcher
 from bot.migrate import is_current, upgrade
 from bot.settings import KEY_BYTES, ConfigError, Settings, ensure_key, load_settings
 from bot.turns import TurnThread
-from handlers import ask, binding, console, county, demo, inbox, inviting, menu, profile, rectification, review, updates
+from handlers import (
+    ask,
+    binding,
+    console,
+    county,
+    demo,
+    inbox,
+    inviting,
+    menu,
+    phones,
+    profile,
+    rectification,
+    review,
+    updates,
+)
 from knowledge.base import KnowledgeBase, load, pack
+from storage import bodies, questions
 from storage.audit import seal
 from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
 from storage.editions import edition_number
 from storage.models import Base
+from storage.scope import SYSTEM, serving
 from storage.secrets import without_phones
 
 STATIC = Path(__file__).parent / "console" / "static"
@@ -99,6 +115,7 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             *inviting.ROUTES,
             *profile.ROUTES,
             *console.ROUTES,
+            *phones.ROUTES,
             *county.ROUTES,
             *rectification.ROUTES,
             *updates.ROUTES,
@@ -113,6 +130,7 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
                 *binding.FLOWS,
                 *inviting.FLOWS,
                 *profile.FLOWS,
+                *phones.FLOWS,
                 *county.FLOWS,
                 *rectification.FLOWS,
                 *updates.FLOWS,
@@ -153,11 +171,12 @@ def desk(kb: KnowledgeBase | None = None) -> Desk:
     return Desk(kb=kb, turns=TurnThread(assistant(kb), sessions), sessions=sessions)
 
 
-def migrate(url: str) -> None:
-    """Bring a database to the newest schema, making the folder of an SQLite file first."""
+def migrate(chosen: Settings) -> None:
+    """Bring the database to the newest schema, making the folder of an SQLite file first."""
+    url = chosen.database_url
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    upgrade(url)
+    upgrade(url, ensure_key(chosen.key_file))
 
 
 def open_database(chosen: Settings) -> sessionmaker[Session]:
@@ -167,7 +186,7 @@ def open_database(chosen: Settings) -> sessionmaker[Session]:
     """
     try:
         if chosen.database_url.startswith("sqlite"):
-            migrate(chosen.database_url)
+            migrate(chosen)
         engine = make_engine(chosen.database_url)
         try:
             if engine.dialect.name == "postgresql":
@@ -192,6 +211,16 @@ def published(sessions: sessionmaker[Session], chosen: Settings, now: datetime) 
     kb = knowledge(chosen)
     with transaction(sessions) as db:
         return kb.numbered(edition_number(db, kb.digest, pack(imported=chosen.imported_notices), now))
+
+
+def home(sessions: sessionmaker[Session], chosen: Settings) -> str | None:
+    """The code of the province whose office runs the installation: what people ask who are not bound is its own."""
+    code = bodies.province_of(chosen.province.name)
+    if code is not None:
+        with transaction(sessions) as db, serving(db, SYSTEM):
+            bodies.division(db, code)
+            questions.adopt(db, code)
+    return code
 
 
 def every(seconds: float, work: Callable[[], object]) -> Callable[[], None]:
@@ -241,7 +270,8 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     clock = clock or clock_of(chosen)
     sessions = open_database(chosen)
     kb = published(sessions, chosen, clock())
-    turns = TurnThread(assistant(kb, chosen, **({"counties": counties()} if sample else {})), sessions)
+    more = {"counties": counties()} if sample else {}
+    turns = TurnThread(assistant(kb, chosen, home=home(sessions, chosen), **more), sessions)
     if sample:
         populate(sessions)
         seed(turns, sessions)
@@ -275,10 +305,10 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     app.include_router(upload.router(turns, sessions, templates, clock, chosen.paths.data))
     desks = frame.Console(
         sessions=sessions, kb=lambda: kb, turns=turns, templates=templates, clock=clock, settings=chosen,
-        menu=(*items.MENU, *system.MENU),
+        menu=(*hotline.MENU, *items.MENU, *system.MENU),
     )  # fmt: skip
     frame.register(app, desks)
-    for pages in (items, system):
+    for pages in (hotline, items, system):
         app.include_router(pages.router(desks))
     app.include_router(public.router(kb, templates, clock, chosen.province.name, chosen.paths.data / "verify"))
     app.add_api_route("/favicon.ico", lambda: Response(status_code=204), methods=["GET"])
@@ -331,5 +361,6 @@ def _errors(app: FastAPI, page: Callable[[str, str], str]) -> None:
 
     @app.exception_handler(Exception)
     def failed(request: Request, error: Exception) -> Response:
-        structlog.get_logger().error("request failed", path=request.url.path, exc_info=error)
+        route = getattr(request.scope.get("route"), "path", "")  # not the path: a link's token stands in it
+        structlog.get_logger().error("request failed", path=route, exc_info=error)
         return answered(request, 500, "系统繁忙，请稍后再试。")

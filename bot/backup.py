@@ -282,7 +282,7 @@ def _settled(chosen: Settings, manifest: Mapping[str, Any], url: str, now: datet
             rows = _counts(connection, manifest["rows"])
         if rows != manifest["rows"]:
             raise Refused(say("backup.counts"))
-        upgrade(url)
+        upgrade(url, ensure_key(chosen.key_file))
         made_at = str(manifest["made_at"])
         with transaction(sessions) as db, serving(db, OPERATOR):
             report = audit.verify(db, now, audit.Head(**manifest["audit"]))

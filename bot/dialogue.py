@@ -106,14 +106,13 @@ class Assistant:
             message_id=inbound.message_id,
             address=inbound.address,
             person_id=user.id if user else None,
-            said=secrets.without_phones(inbound.text),
-            reply=reply.to_json(),
             route=reply.route,
             edition=self.kb.edition,
             at=inbound.at,
             took_ms=round((time.perf_counter() - started) * 1000),
         )
-        conversations.record_exchange(db, exchange, dict(reply.answer) if reply.answer else None)
+        said = secrets.without_phones(inbound.text)
+        conversations.record_exchange(db, exchange, said, reply.to_json(), user, self.given.get("home"))
         return reply
 
     def _reply(self, turn: Turn) -> Reply:
@@ -131,7 +130,7 @@ class Assistant:
             )
         turn.conversation.options = [{"label": o.label, "value": o.value} for o in reply.options]
         if reply.route not in KEEPS_REST:
-            turn.conversation.rest = reply.rest
+            _keep_rest(turn, reply.rest)
         return reply
 
     def _event(self, turn: Turn) -> Reply:
@@ -146,7 +145,7 @@ class Assistant:
         limit = self.limits.get(turn.inbound.channel, 0)
         reply, rest = fitted(reply, limit, say("dialogue.rest_follows"))
         if rest:
-            turn.conversation.rest = "\n".join(part for part in (rest, turn.conversation.rest) if part)
+            _keep_rest(turn, "\n".join(part for part in (rest, _rest(turn)) if part))
         return reply
 
     def _picked(self, turn: Turn) -> Turn:
@@ -260,9 +259,18 @@ def _offered(conversation: Conversation) -> tuple[Option, ...]:
     return tuple(Option(**option) for option in conversation.options)
 
 
+def _rest(turn: Turn) -> str:
+    """What waits for 更多."""
+    return secrets.decrypt(turn.db, turn.conversation.rest) if turn.conversation.rest else ""
+
+
+def _keep_rest(turn: Turn, rest: str) -> None:
+    turn.conversation.rest = secrets.encrypt(turn.db, rest) if rest else ""
+
+
 def _more(turn: Turn) -> Reply:
-    rest = turn.conversation.rest
-    turn.conversation.rest = ""
+    rest = _rest(turn)
+    _keep_rest(turn, "")
     return Reply(text=rest or say("dialogue.no_more"), options=_offered(turn.conversation), route="more")
 
 

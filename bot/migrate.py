@@ -21,9 +21,11 @@ def _config(url: str) -> Config:
     return config
 
 
-def upgrade(url: str) -> None:
-    """Bring a database to the newest schema."""
-    command.upgrade(_config(url), "head")
+def upgrade(url: str, data_key: bytes = b"") -> None:
+    """Bring a database to the newest schema. `data_key` encrypts what earlier versions stored readable."""
+    config = _config(url)
+    config.attributes["data_key"] = data_key
+    command.upgrade(config, "head")
 
 
 def revisions() -> list[str]:

@@ -69,7 +69,7 @@ def result(turn: Turn) -> Reply:
     )
     if before is None:
         return Reply(text=say("inbox.no_result"), route="result")
-    stored = Reply.from_json(before.reply)
+    stored = Reply.from_json(conversations.reply(turn.db, before))
     return Reply(
         text=stored.text, options=stored.options, links=stored.links, kind=stored.kind, rest=stored.rest, route="result"
     )

@@ -32,6 +32,12 @@ def is_code(text: str) -> bool:
     return len(text) == 6 and text.isascii() and text.isdigit() and f"{text[:2]}0000" in published()
 
 
+def province_of(office: str) -> str | None:
+    """The code of the province that an office's name begins with: 甘肃省商务厅 is of 620000. None when with none."""
+    provinces = ((code, name) for code, name in published().items() if code.endswith("0000"))
+    return next((code for code, name in provinces if office.startswith(name)), None)
+
+
 def codes_of(name: str, within: str = "") -> list[str]:
     """The codes of the published divisions of this name, of those that begin with `within`."""
     return [code for code, known in published().items() if known == name and code.startswith(within)]

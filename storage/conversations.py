@@ -1,12 +1,14 @@
-"""Conversations and exchanges."""
+"""Conversations and exchanges. What was said and replied is encrypted at rest."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
+from storage import scope, secrets
 from storage.db import hold
 from storage.models import Conversation, Exchange, Person, Question
 
@@ -14,10 +16,32 @@ PUSH = "push"
 EVENT = "event:"  # begins the message id of what was not written but pressed, scanned or reported
 
 
+def said(db: Session, exchange: Exchange) -> str:
+    """What was said; empty when nothing was."""
+    return secrets.decrypt(db, exchange.said) if exchange.said else ""
+
+
+def reply(db: Session, exchange: Exchange) -> dict[str, Any]:
+    """The JSON of what was replied."""
+    return _reply(db, exchange.reply)
+
+
+def _reply(db: Session, stored: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(secrets.decrypt(db, stored))
+    return found
+
+
+def write(db: Session, exchange: Exchange, said: str, reply: Mapping[str, Any]) -> None:
+    """Put into an exchange, encrypted, what was said and replied."""
+    exchange.said = secrets.encrypt(db, said) if said else ""
+    exchange.reply = secrets.encrypt(db, json.dumps(reply, ensure_ascii=False))
+
+
 def stored_reply(db: Session, channel: str, message_id: str) -> dict[str, Any] | None:
     """The reply that a message got before; None for a new message."""
-    found = select(Exchange.reply).where(Exchange.channel == channel, Exchange.message_id == message_id)
-    return db.scalars(found).one_or_none()
+    wanted = select(Exchange.reply).where(Exchange.channel == channel, Exchange.message_id == message_id)
+    found = db.scalars(wanted).one_or_none()
+    return None if found is None else _reply(db, found)
 
 
 def open_conversation(db: Session, channel: str, address: str, user: Person | None, now: datetime) -> Conversation:
@@ -47,28 +71,39 @@ def offered(db: Session, channel: str, address: str, message_id: str, since: dat
     here = true() if origin.person_id else Exchange.channel == channel
     if db.scalars(select(Exchange.id).where(same, here, Exchange.id > origin.id).limit(1)).first() is not None:
         return []
-    options: list[dict[str, Any]] = origin.reply["options"]
+    options: list[dict[str, Any]] = reply(db, origin)["options"]
     return options
 
 
-def record_exchange(db: Session, exchange: Exchange, answer: dict[str, Any] | None) -> None:
-    """Store an exchange and, for a policy question, how it was answered."""
+def record_exchange(
+    db: Session, exchange: Exchange, said: str, reply: Mapping[str, Any], asker: Person | None, home: str | None
+) -> None:
+    """Store an exchange and, for a policy question, how it was answered and whose it is.
+
+    `home` is the code of the installation's province.
+    """
+    write(db, exchange, said, reply)
     db.add(exchange)
-    db.flush()
+    answer = reply["answer"]
     if answer is None or answer["kind"] == "chat":
         return
-    db.add(
-        Question(
-            exchange_id=exchange.id,
-            text=exchange.said,
-            kind=answer["kind"],
-            status=answer["status"],
-            verdict=answer["verdict"],
-            score=answer["score"],
-            edition=exchange.edition,
-            at=exchange.at,
+    body_id = asker.body_id if asker is not None else None
+    own = next((one.division_code for one in scope.viewer_of(db).grants if one.division_code), home)
+    with scope.serving(db, scope.SYSTEM):  # anybody may ask, also who sees nothing of where the question goes
+        db.add(
+            Question(
+                exchange_id=exchange.id,
+                body_id=body_id,
+                division_code=own if body_id is None else None,
+                text=said,
+                kind=answer["kind"],
+                status=answer["status"],
+                verdict=answer["verdict"],
+                score=answer["score"],
+                edition=exchange.edition,
+                at=exchange.at,
+            )
         )
-    )
 
 
 def recent_exchanges(db: Session, channel: str, address: str, limit: int) -> list[Exchange]:
@@ -107,13 +142,12 @@ def record_push(db: Session, channel: str, address: str, key: str, reply: dict[s
         channel=channel,
         message_id=message_id,
         address=address,
-        said="",
-        reply=reply,
         route=PUSH,
         edition="",
         at=now,
         took_ms=0,
     )
+    write(db, pushed, "", reply)
     db.add(pushed)
     db.flush()
     return pushed.id

@@ -123,7 +123,7 @@ class Person(Base):
     name: Mapped[str] = mapped_column(String(64))
     title: Mapped[str] = mapped_column(String(64), default="")
     unit_id: Mapped[int | None] = mapped_column(ForeignKey("unit.id"))
-    # A column marked `encrypted` holds storage.secrets.encrypt, or NULL; one marked `digest_of` the digest of another.
+    # A column marked `encrypted` holds storage.secrets.encrypt, NULL or nothing; one marked `digest_of` the digest of another.
     phone: Mapped[str | None] = mapped_column(Text, info={"encrypted": True})
     phone_digest: Mapped[str | None] = mapped_column(String(64), index=True, info={"digest_of": "phone"})
     body_id: Mapped[int | None] = mapped_column(ForeignKey("body.id"))  # the body being spoken for (切换县)
@@ -219,14 +219,17 @@ class Conversation(Base):
     flow: Mapped[str | None] = mapped_column(String(64))
     answers: Mapped[list[Any]] = mapped_column(default=list)  # [key, value] pairs in the order of answering
     options: Mapped[list[Any]] = mapped_column(default=list)  # {label, value} of the numbered list shown last
-    rest: Mapped[str] = mapped_column(Text, default="")
+    rest: Mapped[str] = mapped_column(Text, default="", info={"encrypted": True})
     before: Mapped[dict[str, Any]] = mapped_column(default=dict)  # the last question and what answered it
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # fact key → {value, said_on}
     touched_at: Mapped[datetime]
 
 
 class Exchange(Base):
-    """A message and the reply it got. A repeated message gets the stored reply."""
+    """A message and the reply it got, both encrypted: a code, a link or a phone stands in them as it was shown.
+
+    A repeated message gets the stored reply. Written and read by storage.conversations.
+    """
 
     __tablename__ = "exchange"
     __table_args__ = (
@@ -239,16 +242,19 @@ class Exchange(Base):
     message_id: Mapped[str] = mapped_column(String(128))
     address: Mapped[str] = mapped_column(String(128))
     person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"), index=True)
-    said: Mapped[str] = mapped_column(Text)
-    reply: Mapped[dict[str, Any]]
+    said: Mapped[str] = mapped_column(Text, info={"encrypted": True})
+    reply: Mapped[str] = mapped_column(Text, info={"encrypted": True})  # the JSON of bot.messages.Reply
     route: Mapped[str] = mapped_column(String(128))
     edition: Mapped[str] = mapped_column(String(32))
     at: Mapped[datetime]
     took_ms: Mapped[int]
 
 
-class Question(Base):
-    """A policy question with how it was answered, reproducible from its edition and date."""
+class Question(MaybeOfBody, Base):
+    """A policy question with how it was answered, reproducible from its edition and date.
+
+    It belongs to the body that its asker speaks for, else to their division, else to the installation's province.
+    """
 
     __tablename__ = "question"
 

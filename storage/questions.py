@@ -1,14 +1,17 @@
-"""Questions that got no answer, or a disputed one: kept, grouped by likeness, answered once for everybody who asked."""
+"""Questions that got no answer, or a disputed one: kept, grouped by likeness, answered once for everybody who asked.
+
+A province sees those of its own counties and people (storage.scope).
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from storage import bindings, deliveries
+from storage import bindings, conversations, deliveries, scope
 from storage.models import Exchange, Question, Ruling
 
 OPEN_KINDS = ("abstain", "disputed")
@@ -30,7 +33,7 @@ class Group:
 
 
 def open_questions(db: Session) -> list[Question]:
-    """Refused and disputed questions that nobody has answered yet, oldest first."""
+    """Refused and disputed questions that the viewer sees and nobody has answered yet, oldest first."""
     wanted = select(Question).where(Question.kind.in_(OPEN_KINDS), Question.ruling_id.is_(None)).order_by(Question.id)
     return list(db.scalars(wanted))
 
@@ -50,8 +53,9 @@ def grouped(questions: Sequence[Question], alike: Callable[[str, str], bool]) ->
 
 def dispute(db: Session, exchange_id: int) -> None:
     """Put an answered question on the list because its asker says that the answer is wrong."""
-    for question in db.scalars(select(Question).where(Question.exchange_id == exchange_id)):
-        question.kind = "disputed"
+    with scope.serving(db, scope.SYSTEM):  # found by the asker's own exchange
+        for question in db.scalars(select(Question).where(Question.exchange_id == exchange_id)):
+            question.kind = "disputed"
 
 
 def last_question(db: Session, channel: str, address: str) -> Question | None:
@@ -63,7 +67,15 @@ def last_question(db: Session, channel: str, address: str) -> Question | None:
         .order_by(Question.id.desc())
         .limit(1)
     )
-    return db.scalars(wanted).one_or_none()
+    with scope.serving(db, scope.SYSTEM):  # the asker's own, who may see nothing of where it went
+        return db.scalars(wanted).one_or_none()
+
+
+def adopt(db: Session, home: str) -> None:
+    """Give the questions that belong to nobody to the installation's province."""
+    lost = update(Question).where(Question.body_id.is_(None), Question.division_code.is_(None))
+    with scope.serving(db, scope.SYSTEM):
+        db.execute(lost.values(division_code=home), execution_options={"synchronize_session": False})
 
 
 def settle(db: Session, group: Group, ruling: Ruling, reply: Mapping[str, Any], why: str, now: datetime) -> int:
@@ -87,3 +99,39 @@ def settle(db: Session, group: Group, ruling: Ruling, reply: Mapping[str, Any], 
                 now=now,
             )
     return len(told)
+
+
+def ask_for(
+    db: Session,
+    text: str,
+    *,
+    body_id: int | None,
+    person_id: int | None,
+    division_code: str | None,
+    edition: str,
+    key: str,
+    now: datetime,
+) -> Question:
+    """Put a question on the list for somebody who asked by telephone. `key` names the call: `call:5`."""
+    with scope.serving(db, scope.SYSTEM):  # the hotline passes on for anybody
+        exchange = Exchange(
+            channel="call", message_id=key, address=key, person_id=person_id, route="call", edition=edition, at=now,
+            took_ms=0,
+        )  # fmt: skip
+        conversations.write(db, exchange, text, {"text": ""})
+        db.add(exchange)
+        db.flush()
+        question = Question(
+            exchange_id=exchange.id, body_id=body_id, division_code=division_code if body_id is None else None,
+            text=text, kind="abstain", score=0.0, edition=edition, at=now,
+        )  # fmt: skip
+        db.add(question)
+        db.flush()
+    return question
+
+
+def ruling_of(db: Session, question_id: int) -> Ruling | None:
+    """The officer's answer to a question; None while there is none."""
+    wanted = select(Ruling).join(Question, Question.ruling_id == Ruling.id).where(Question.id == question_id)
+    with scope.serving(db, scope.SYSTEM):
+        return db.scalars(wanted).one_or_none()

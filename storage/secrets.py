@@ -23,6 +23,7 @@ from storage.scope import SYSTEM, serving
 
 PREFIX = "aesgcm1:"
 _MOBILE = re.compile(r"(?<!\d)[1１][3-9３-９](?:[\s-]?\d){9}(?!\d)")
+_AT_ONCE = 1000  # rows held while a column is encrypted anew
 _NONCE = 12  # bytes, as NIST SP 800-38D recommends
 
 
@@ -81,22 +82,26 @@ def rekey(db: Session, key: bytes, now: datetime) -> Rekeyed:
 
 def _rekey_column(db: Session, key: bytes, column: Column[Any], digests: list[Column[Any]]) -> int:
     [row_id] = column.table.primary_key.columns
-    rows = db.execute(select(row_id, column).where(column.is_not(None))).all()
+    some = select(row_id, column).where(column != "").order_by(row_id).limit(_AT_ONCE)
     before = db.info["data_key"]
-    for number, stored in rows:
-        value = decrypt(db, stored)
-        db.info["data_key"] = key
-        changed = {column.name: encrypt(db, value)} | {one.name: digest(db, value) for one in digests}
-        db.info["data_key"] = before
-        db.execute(update(column.table).where(row_id == number).values(changed))
-    return len(rows)
+    count, rows = 0, db.execute(some).all()
+    while rows:
+        for number, stored in rows:
+            value = decrypt(db, stored)
+            db.info["data_key"] = key
+            changed = {column.name: encrypt(db, value)} | {one.name: digest(db, value) for one in digests}
+            db.info["data_key"] = before
+            db.execute(update(column.table).where(row_id == number).values(changed))
+        count += len(rows)
+        rows = db.execute(some.where(row_id > rows[-1][0])).all()
+    return count
 
 
 def fits(db: Session) -> bool:
     """Whether the session's key opens what is stored; True when nothing is."""
     for table in Base.metadata.sorted_tables:
         for column in (one for one in table.columns if one.info.get("encrypted")):
-            stored = db.execute(select(column).where(column.is_not(None)).limit(1)).scalar()
+            stored = db.execute(select(column).where(column != "").limit(1)).scalar()
             if stored is not None:
                 try:
                     decrypt(db, stored)

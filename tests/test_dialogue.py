@@ -14,6 +14,7 @@ from knowledge.answer import answer
 from storage import conversations
 from storage.db import transaction
 from storage.models import Exchange, Question
+from storage.scope import SYSTEM, serving
 from tests.conftest import JUNE, Talk
 from tests.questions import scoring
 
@@ -33,7 +34,7 @@ def test_a_retried_message_gets_its_stored_reply_and_changes_nothing(talk: Talk,
     first = talk("16年的示范县问题整改什么时候截止", message_id="m-1")
     again = talk("16年的示范县问题整改什么时候截止", message_id="m-1")
     assert again == first
-    with transaction(running.sessions) as db:
+    with transaction(running.sessions) as db, serving(db, SYSTEM):
         assert db.query(Exchange).count() == 1
         assert db.query(Question).count() == 1
 
@@ -171,7 +172,7 @@ def test_forwarding_gives_at_most_three_lines(talk: Talk) -> None:
 
 def test_a_report_of_wrongdoing_gets_the_channel_and_is_no_question(talk: Talk, running: Desk) -> None:
     assert "举报监督渠道" in talk("我要举报").text
-    with transaction(running.sessions) as db:
+    with transaction(running.sessions) as db, serving(db, SYSTEM):
         assert db.query(Question).count() == 0
 
 

@@ -4,13 +4,21 @@ from datetime import timedelta
 
 import pytest
 import yaml
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
 
-from bot.app import Desk
-from bot.messages import Refused
+from bot.app import Desk, assistant, home
+from bot.messages import Inbound, Refused
+from bot.settings import Province, Settings
+from bot.turns import TurnThread
 from handlers import desk as office
+from knowledge.base import KnowledgeBase
 from knowledge.files import Problems, load_entries
 from knowledge.model import Cite
+from storage import bindings, bodies, people
 from storage.db import transaction
+from storage.models import Question
+from storage.scope import SYSTEM, Viewer, grants, serving
 from tests.conftest import JUNE, Talk
 
 CLAUSE = Cite(notice="demonstration-2020", clause="六(二)", quote="因地制宜制定实施方案，细化资金支持方向和奖补标准")
@@ -18,12 +26,12 @@ ANSWER = "每个站点的补助标准由省级主管部门细化，请以本省�
 
 
 def settle(running: Desk, number: int, cite: Cite = CLAUSE, text: str = ANSWER) -> office.Settled:
-    with transaction(running.sessions) as db:
+    with transaction(running.sessions) as db, serving(db, SYSTEM):
         return office.settle(db, running.kb, number, text, cite, "样例审核人", JUNE)
 
 
 def listed(running: Desk) -> list[dict[str, object]]:
-    with transaction(running.sessions) as db:
+    with transaction(running.sessions) as db, serving(db, SYSTEM):
         return [office.as_json(group) for group in office.groups(db, running.kb)]
 
 
@@ -105,6 +113,65 @@ def test_a_question_cannot_be_answered_twice(talk: Talk, running: Desk) -> None:
     settle(running, number)
     with pytest.raises(Refused, match="可能已经答复"):
         settle(running, number)
+
+
+def test_a_province_sees_its_own_counties_and_people_s_questions(
+    sessions: sessionmaker[Session], kb: KnowledgeBase
+) -> None:
+    """And who is not bound asks the province whose office runs the installation."""
+    chosen = Settings(province=Province(name="甘肃省商务厅"))
+    turns = TurnThread(assistant(kb, chosen, home=home(sessions, chosen)), sessions)
+    places = {"县甲": "620522", "县乙": "530122", "市甲": "620500", "省甲": "620000", "省乙": "530000"}
+    viewers = {}
+    with transaction(sessions) as db, serving(db, SYSTEM):
+        for name, code in places.items():
+            bodies.division(db, code)
+            body = bodies.find_or_add(db, name=name, division_code=code)[0].id if "县" in name else None
+            person, _ = people.find_or_add(db, name=name, body_id=body, now=JUNE)
+            role = {"县": "county_officer", "市": "city", "省": "province_officer"}[name[0]]
+            people.give_role(db, person, role, body_id=body, division_code=None if body else code, now=JUNE)
+            bindings.bind(db, person, "terminal", name, JUNE)
+            viewers[name] = Viewer(person_id=person.id, grants=grants(db, person.id))
+    for who in (*places, "nobody"):
+        inbound = Inbound(channel="terminal", message_id=who, address=who, text=f"{ASKED[who]}补多少钱", at=JUNE)
+        turns.submit(inbound).result(timeout=60)
+        inbound = Inbound(channel="terminal", message_id=f"{who}!", address=who, text="答得不对", at=JUNE)
+        assert "已记下" in turns.submit(inbound).result(timeout=60).text
+    turns.stop()
+    seen = {"省甲": {"县甲", "市甲", "省甲", "nobody"}, "省乙": {"县乙", "省乙"}, "县甲": {"县甲"}}
+    for who, askers in seen.items():
+        foreign = number_of(sessions, "县甲" if who == "省乙" else "县乙")
+        with transaction(sessions) as db, serving(db, viewers[who]):
+            groups = office.groups(db, kb)
+            assert {one.text for group in groups for one in group.questions} == {f"{ASKED[a]}补多少钱" for a in askers}
+            with pytest.raises(Refused, match="可能已经答复"):
+                office.settle(db, kb, foreign, ANSWER, CLAUSE, who, JUNE)
+
+
+ASKED = {
+    "县甲": "每个站点",
+    "县乙": "每个中心",
+    "市甲": "每名讲师",
+    "省甲": "每台设备",
+    "省乙": "每辆货车",
+    "nobody": "每件包裹",
+}
+
+
+def number_of(sessions: sessionmaker[Session], who: str) -> int:
+    with transaction(sessions) as db, serving(db, SYSTEM):
+        return db.scalars(select(Question.id).where(Question.text == f"{ASKED[who]}补多少钱")).one()
+
+
+def test_questions_asked_before_the_province_was_known_become_its_own(talk: Talk, running: Desk) -> None:
+    talk("一个村级站点补多少钱")
+    chosen = Settings(province=Province(name="甘肃省商务厅"))
+    with transaction(running.sessions) as db, serving(db, SYSTEM):
+        assert db.scalars(select(Question.division_code)).all() == [None]
+    assert home(running.sessions, chosen) == "620000"
+    with transaction(running.sessions) as db, serving(db, SYSTEM):
+        assert db.scalars(select(Question.division_code)).all() == ["620000"]
+    assert home(running.sessions, Settings()) is None
 
 
 def test_a_disputed_answer_enters_the_same_list(talk: Talk, running: Desk) -> None:

@@ -2,23 +2,27 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 import structlog
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot import operations
-from bot.app import open_database, without_values
-from bot.settings import Database, Paths, Settings
-from storage import audit, bindings, secrets
+from bot.app import assistant, open_database, without_values
+from bot.messages import Inbound, Reply
+from bot.settings import Database, Paths, Settings, Web
+from bot.turns import TurnThread
+from knowledge.base import KnowledgeBase
+from storage import audit, bindings, bodies, conversations, people, secrets
 from storage.db import transaction
-from storage.models import Invitation, Person, UploadLink
-from storage.scope import OPERATOR, serving
+from storage.models import Base, Conversation, Exchange, Invitation, Person, UploadLink
+from storage.scope import OPERATOR, SYSTEM, serving
 from tests.conftest import JUNE, serve
 
 PHONE, NAME, OPENID, TITLE = "13987654321", "欧阳样例", "oPlantedOpenid_4f2a", "一行\n\n第二段职务"
@@ -184,3 +188,68 @@ def test_an_error_of_the_database_does_not_carry_values_into_the_log(opened: ses
     line = str(without_values(None, "error", structlog.processors.format_exc_info(None, "error", logged)))
     assert "INSERT INTO person" in line
     assert [planted for planted in (NAME, PHONE, TITLE[-4:]) if planted in line] == []
+
+
+# --- what was shown once ---------------------------------------------------------------------------------------------
+
+
+def tables(sessions: sessionmaker[Session]) -> str:
+    """Every row of every table, as a reader of the database finds them."""
+    with transaction(sessions) as db, serving(db, SYSTEM):
+        return repr([db.execute(select(table)).all() for table in Base.metadata.sorted_tables])
+
+
+def test_codes_links_and_phones_are_shown_again_and_stand_in_no_table(
+    sessions: sessionmaker[Session], kb: KnowledgeBase
+) -> None:
+    turns = TurnThread(assistant(kb, Settings(web=Web(base_url="https://example.org"))), sessions)
+    with transaction(sessions) as db, serving(db, SYSTEM):
+        body, _ = bodies.find_or_add(db, name="秦安县", division_code="620522", years=[2016])
+        for name, role, place in (("甲某", "county_head", "620522"), ("乙某", "province_officer", "620000")):
+            person, _ = people.find_or_add(db, name=name, phone=PHONE if name == "甲某" else "", now=JUNE)
+            county = {"body_id": body.id} if place == "620522" else {"division_code": place}
+            people.give_role(db, person, role, now=JUNE, **county)  # type: ignore[arg-type]  # one of the two
+            bindings.bind(db, person, "terminal", name, JUNE)
+
+    def say(who: str, said: str, number: str) -> Reply:
+        inbound = Inbound(channel="terminal", message_id=number, address=who, text=said, at=JUNE)
+        return turns.submit(inbound).result(timeout=60)
+
+    steps = ("邀请", "县级经办人", "丙某", "跳过", "跳过", "跳过")
+    for number, said in enumerate(steps):
+        invited = say("甲某", said, f"i{number}")
+    code = invited.links[0].url.rpartition("=")[2]
+    link = say("甲某", "上传文件", "u").links[0].url.rpartition("/")[2]
+    say("乙某", "看电话 甲某", "p1")
+    phone = say("乙某", "回拨来电", "p2")
+    assert len(code) == 9 and code in invited.text and len(link) > 20 and PHONE in phone.text
+    assert "丙某" in say("nobody", f"绑定 {code}", "b").text  # typed and left: the code is still good
+    readable = tables(sessions)
+    assert [one for one in (code, code.replace("-", ""), link, PHONE) if one in readable] == []
+    assert say("甲某", "again", "i5") == invited
+    assert say("乙某", "again", "p2") == phone
+    turns.stop()
+
+
+def test_what_waits_for_more_is_encrypted_and_comes_whole(sessions: sessionmaker[Session], kb: KnowledgeBase) -> None:
+    turns = TurnThread(replace(assistant(kb), limits={"terminal": 300}), sessions)
+
+    def say(said: str, number: str) -> Reply:
+        inbound = Inbound(channel="terminal", message_id=number, address="o", text=said, at=JUNE)
+        return turns.submit(inbound).result(timeout=60)
+
+    first = say("项目管理有哪些要求", "1")
+    new = b"another key".ljust(32, b".")
+    with transaction(sessions) as db, serving(db, SYSTEM):
+        stored = db.scalars(select(Conversation.rest)).one()
+        assert stored.startswith(secrets.PREFIX)
+        rest = secrets.decrypt(db, stored)
+        assert secrets.rekey(db, new, JUNE).values == 3  # said, reply, rest
+        db.expire_all()
+        exchange = db.scalars(select(Exchange)).one()
+        assert conversations.said(db, exchange) == "项目管理有哪些要求"
+        assert Reply.from_json(conversations.reply(db, exchange)) == first
+    sessions.configure(info={**sessions.kw["info"], "data_key": new})
+    assert len(rest) > 50
+    assert say("更多", "2").text[:50] == rest[:50]
+    turns.stop()

@@ -125,7 +125,7 @@ def router(turns: TurnThread, sessions: sessionmaker[Session], key: bytes, clock
             return {"exchanges": []}
         with transaction(sessions) as db:
             recent = conversations.recent_exchanges(db, "web", visitor, SHOWN)
-            return {"exchanges": [_exchange(one) for one in recent]}
+            return {"exchanges": [_exchange(db, one) for one in recent]}
 
     @routes.get("/chat/new")
     def new(after: int, countydesk_visitor: Annotated[str | None, Cookie()] = None) -> dict[str, Any]:
@@ -133,7 +133,8 @@ def router(turns: TurnThread, sessions: sessionmaker[Session], key: bytes, clock
         if visitor is None:
             return {"exchanges": []}
         with transaction(sessions) as db:
-            return {"exchanges": [_exchange(one) for one in conversations.pushed_since(db, "web", visitor, after)]}
+            pushed = conversations.pushed_since(db, "web", visitor, after)
+            return {"exchanges": [_exchange(db, one) for one in pushed]}
 
     @routes.post("/api/v1/ask")
     async def ask(asked: Annotated[Asked, Body()]) -> dict[str, Any]:
@@ -150,10 +151,10 @@ def router(turns: TurnThread, sessions: sessionmaker[Session], key: bytes, clock
     return routes
 
 
-def _exchange(one: Exchange) -> dict[str, Any]:
+def _exchange(db: Session, one: Exchange) -> dict[str, Any]:
     """An exchange for the chat page; `said` is null for a message that was pushed."""
-    said = None if one.route == conversations.PUSH else one.said
-    return {"id": one.id, "said": said, "reply": shown(Reply.from_json(one.reply))}
+    said = None if one.route == conversations.PUSH else conversations.said(db, one)
+    return {"id": one.id, "said": said, "reply": shown(Reply.from_json(conversations.reply(db, one)))}
 
 
 def line(question: str, reply: Reply) -> dict[str, Any]:

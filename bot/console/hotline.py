@@ -103,9 +103,8 @@ def _seat(desk: Desk) -> HTMLResponse:
 
 
 def _ruling(desk: Desk, call: Call) -> str:
-    with scope.serving(desk.db, scope.SYSTEM):
-        found = desk.db.get(Question, call.question_id) if call.question_id else None
-        return questions.ruling_text(desk.db, found.ruling_id) if found and found.ruling_id else ""
+    ruling = questions.ruling_of(desk.db, call.question_id) if call.question_id else None
+    return ruling.text if ruling else ""
 
 
 def _who(desk: Desk, call: Call) -> str:

@@ -18,19 +18,21 @@ def _render(kind: str, item: object, _context: object) -> str | Literal[False]:
 url = context.config.get_main_option("sqlalchemy.url") or "sqlite://"
 engine = make_engine(url)
 
-with engine.connect() as connection:
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET statement_timeout = 0")  # a large table takes its time
-    context.configure(
-        connection=connection,
-        target_metadata=Base.metadata,
-        render_as_batch=True,
-        compare_type=True,
-        render_item=_render,
-    )
-    with context.begin_transaction():
-        context.run_migrations()
-        if inspect(connection).has_table("anchor"):
-            guard(connection)  # again each time: a migration that makes a table anew on SQLite drops its triggers
-    connection.commit()
-engine.dispose()
+try:
+    with engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET statement_timeout = 0")  # a large table takes its time
+        context.configure(
+            connection=connection,
+            target_metadata=Base.metadata,
+            render_as_batch=True,
+            compare_type=True,
+            render_item=_render,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+            if inspect(connection).has_table("anchor"):
+                guard(connection)  # again each time: a migration that makes a table anew on SQLite drops its triggers
+        connection.commit()
+finally:
+    engine.dispose()

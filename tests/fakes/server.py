@@ -10,20 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from sqlalchemy.orm import Session
 
 from bot.app import web_app
 from bot.channels import Channel
 from bot.settings import Settings
+from storage import secrets
 from storage.db import sqlite_driver
 
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """A running server and its database."""
+    """A running server, its database and its data key."""
 
     url: str
     channels: Mapping[str, Channel]
     database: Path
+    key: bytes
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         # Two SQLite libraries in one process drop each other's locks on a file: read with the one that the server uses.
@@ -32,7 +35,9 @@ class Site:
 
     def said(self, address: str) -> list[str]:
         """What was stored as said from an address, in order."""
-        return [str(row[0]) for row in self.query("SELECT said FROM exchange WHERE address = ? ORDER BY id", address)]
+        stored = self.query("SELECT said FROM exchange WHERE address = ? ORDER BY id", address)
+        opened = Session(info={"data_key": self.key})
+        return [secrets.decrypt(opened, str(one)) if one else "" for (one,) in stored]
 
     def deferred(self, recipient: str) -> int:
         """How many messages to a recipient went through the ledger."""
@@ -57,14 +62,16 @@ def running(folder: Path, **settings: Any) -> Iterator[Site]:
     for name, value in settings.items():
         section, _, key = name.partition("__")
         sections.setdefault(section, {})[key] = value
-    app = web_app(Settings(**sections))  # type: ignore[arg-type]  # sections are checked by pydantic
+    chosen = Settings(**sections)  # type: ignore[arg-type]  # sections are checked by pydantic
+    app = web_app(chosen)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     try:
         until(lambda: server.started or not thread.is_alive())
         assert server.started
-        yield Site(url=url, channels=app.state.channels, database=folder / "data" / "countydesk.db")
+        database = folder / "data" / "countydesk.db"
+        yield Site(url=url, channels=app.state.channels, database=database, key=chosen.key_file.read_bytes())
     finally:
         server.should_exit = True
         thread.join(timeout=30)

@@ -9,15 +9,19 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
+from alembic import command
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot.app import web_app
-from bot.migrate import check, upgrade
+from bot.migrate import _config, check, upgrade
 from bot.settings import ConfigError, Database, Paths, Settings
+from storage import conversations
 from storage import db as database
-from storage.db import Unfit, hold, make_engine, sqlite_driver, transaction
-from tests.databases import ROLE, Server
+from storage.db import Unfit, hold, make_engine, make_sessions, sqlite_driver, transaction
+from storage.models import Exchange, Question
+from storage.scope import SYSTEM, serving
+from tests.databases import KEY, KINDS, ROLE, Server
 
 
 def journal(url: str) -> str:
@@ -36,6 +40,56 @@ def test_models_and_migrations_agree_on_sqlite(tmp_path: Path) -> None:
 def test_models_and_migrations_agree_on_postgresql(postgres: Server) -> None:
     with postgres.database() as url:
         check(url)
+
+
+@pytest.fixture(params=KINDS)
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without a schema, of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/empty.db"
+    else:
+        with request.getfixturevalue("postgres").database() as url:
+            yield url
+
+
+_BEFORE = (
+    "INSERT INTO division (code, name) VALUES ('620000', 'p'), ('620522', 'c')",
+    "INSERT INTO body (id, name, division_code, office) VALUES (7, 'c', '620522', '')",
+    "INSERT INTO person (id, name, title, body_id, at) VALUES (1, 'a', '', 7, :at), (2, 'b', '', NULL, :at)",
+    "INSERT INTO role (person_id, role, division_code, at) VALUES (2, 'province_officer', '620000', :at)",
+    "INSERT INTO conversation (channel, address, answers, options, rest, before, facts, touched_at)"
+    " VALUES ('t', 'a', '[]', '[]', 'the rest', '{}', '{}', :at)",
+    *(
+        "INSERT INTO exchange (id, channel, message_id, address, person_id, said, reply, route, edition, at, took_ms)"
+        f" VALUES ({number}, 't', 'm{number}', 'a', {person}, '码', '{{\"text\"\\:\"码 {number}\"}}', '', '', :at, 0)"
+        for number, person in ((1, 1), (2, 2), (3, "NULL"))
+    ),
+    *(
+        f"INSERT INTO question (exchange_id, text, kind, score, edition, at) VALUES ({number}, 'q', 'abstain', 0, '', :at)"
+        for number in (1, 2, 3)
+    ),
+)
+
+
+def test_what_earlier_versions_stored_readable_is_encrypted_and_their_questions_find_their_place(empty: str) -> None:
+    command.upgrade(_config(empty), "0010")
+    engine = make_engine(empty)
+    with engine.begin() as connection:
+        for statement in _BEFORE:
+            connection.execute(text(statement), {"at": "2020-06-01 00:00:00+00:00"} if ":at" in statement else {})
+    with pytest.raises(ValueError, match="no data key"):
+        upgrade(empty)
+    upgrade(empty, KEY)
+    with transaction(make_sessions(engine, KEY)) as db, serving(db, SYSTEM):
+        assert [conversations.reply(db, one)["text"] for one in db.query(Exchange).order_by(Exchange.id)] == [
+            "码 1", "码 2", "码 3",
+        ]  # fmt: skip
+        assert {conversations.said(db, one) for one in db.query(Exchange)} == {"码"}
+        places = [(one.body_id, one.division_code) for one in db.query(Question).order_by(Question.exchange_id)]
+        assert places == [(7, None), (None, "620000"), (None, None)]
+        stored = db.execute(text("SELECT said, reply FROM exchange UNION SELECT rest, rest FROM conversation")).all()
+        assert "码" not in repr(stored) and "the rest" not in repr(stored)
+    engine.dispose()
 
 
 # --- SQLite -----------------------------------------------------------------------------------------------------------
