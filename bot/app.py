@@ -21,7 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot.channels import Channel, Platform, web
-from bot.console import frame, hotline, items, public, system, upload
+from bot.console import frame, hotline, items, public, questions, system, upload
 from bot.delivery import Dispatcher
 from bot.demo import counties, populate, seed
 from bot.dialogue import Assistant, Handlers
@@ -45,7 +45,8 @@ from handlers import (
     updates,
 )
 from knowledge.base import KnowledgeBase, load, pack
-from storage import bodies, questions
+from storage import bodies
+from storage import questions as asked
 from storage.audit import seal
 from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
 from storage.editions import edition_number
@@ -219,7 +220,7 @@ def home(sessions: sessionmaker[Session], chosen: Settings) -> str | None:
     if code is not None:
         with transaction(sessions) as db, serving(db, SYSTEM):
             bodies.division(db, code)
-            questions.adopt(db, code)
+            asked.adopt(db, code)
     return code
 
 
@@ -305,10 +306,10 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     app.include_router(upload.router(turns, sessions, templates, clock, chosen.paths.data))
     desks = frame.Console(
         sessions=sessions, kb=lambda: kb, turns=turns, templates=templates, clock=clock, settings=chosen,
-        menu=(*hotline.MENU, *items.MENU, *system.MENU),
+        menu=(*hotline.MENU, *questions.MENU, *items.MENU, *system.MENU),
     )  # fmt: skip
     frame.register(app, desks)
-    for pages in (hotline, items, system):
+    for pages in (hotline, questions, items, system):
         app.include_router(pages.router(desks))
     app.include_router(public.router(kb, templates, clock, chosen.province.name, chosen.paths.data / "verify"))
     app.add_api_route("/favicon.ico", lambda: Response(status_code=204), methods=["GET"])

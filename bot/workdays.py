@@ -35,3 +35,8 @@ def after(now: datetime, days: int) -> datetime:
         day += timedelta(days=1)
         days -= is_workday(day)
     return datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=LOCAL)
+
+
+def between(first: date, last: date) -> int:
+    """How many working days follow `first` up to `last`."""
+    return sum(is_workday(first + timedelta(days=number)) for number in range(1, (last - first).days + 1))
