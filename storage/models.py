@@ -582,7 +582,7 @@ class Call(MaybeOfBody, Base):
     phone_digest: Mapped[str | None] = mapped_column(String(64), index=True, info={"digest_of": "phone"})
     question: Mapped[str] = mapped_column(Text, default="")
     used: Mapped[str] = mapped_column(Text, default="")  # the answer that was given, with its source
-    outcome: Mapped[str] = mapped_column(String(16), default="")  # storage.calls.OUTCOMES
+    outcome: Mapped[str] = mapped_column(String(16), default="")  # storage.calllog.OUTCOMES
     note: Mapped[str] = mapped_column(Text, default="")
     question_id: Mapped[int | None] = mapped_column(ForeignKey("question.id"), index=True)  # what it was passed on as
     at: Mapped[datetime] = mapped_column(index=True)

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from bot.console.frame import PAGE, Console, Desk, Entry, Sent, page_number, query
 from bot.texts import say
 from bot.workdays import LOCAL
-from storage import bodies, calls, facts, items, people, questions, rosters, scope
+from storage import bodies, calllog, facts, items, people, questions, rosters, scope
 from storage.models import Body, Call, Person, Question
 
 SEATS = ("hotline", "province_officer", "province_approver")
@@ -32,9 +32,9 @@ def router(console: Console) -> APIRouter:
     def save(request: Request, number: str, form: Sent) -> JSONResponse:
         """Save the form as it stands; `new` begins a call."""
         with console.act(request, form, *SEATS) as desk:
-            call = calls.begin(desk.db, desk.person, desk.now) if number == "new" else _own(desk, number)
+            call = calllog.begin(desk.db, desk.person, desk.now) if number == "new" else _own(desk, number)
             try:
-                calls.write(desk.db, call, {name: str(value) for name, value in form.items()})
+                calllog.write(desk.db, call, {name: str(value) for name, value in form.items()})
             except scope.OutOfScope:
                 raise HTTPException(404) from None
             return JSONResponse({"id": call.id, "at": desk.now.astimezone(LOCAL).strftime("%H:%M:%S")})
@@ -54,7 +54,7 @@ def router(console: Console) -> APIRouter:
                 if len(call.question) < 2:
                     return desk.back(f"/console/hotline?call={call.id}", say("frame.no_question"))
                 call.question_id = _passed_on(desk, call).id
-            calls.finish(desk.db, call, desk.now)
+            calllog.finish(desk.db, call, desk.now)
             return desk.back("/console/hotline", say("frame.call_done", outcome=call.outcome))
 
     @routes.get("/console/contacts")
@@ -77,7 +77,7 @@ def router(console: Console) -> APIRouter:
 
 
 def _own(desk: Desk, number: str) -> Call:
-    found = calls.find(desk.db, int(number)) if number.isdecimal() and len(number) < 10 else None
+    found = calllog.find(desk.db, int(number)) if number.isdecimal() and len(number) < 10 else None
     if found is None or found.person_id != desk.person.id:
         raise HTTPException(404)
     return found
@@ -90,13 +90,13 @@ def _morning(desk: Desk) -> datetime:
 def _seat(desk: Desk) -> HTMLResponse:
     asked = desk.request.query_params.get("call", "")
     call = _own(desk, asked) if asked else None
-    listed = calls.of_seat(desk.db, desk.person.id, _morning(desk))
+    listed = calllog.of_seat(desk.db, desk.person.id, _morning(desk))
     finished = next((one for one in listed if one.ended_at is not None), None)
-    answered = [(one, _ruling(desk, one)) for one in calls.to_return(desk.db, desk.person.id)]
+    answered = [(one, _ruling(desk, one)) for one in calllog.to_return(desk.db, desk.person.id)]
     return desk.page(
-        "desk/hotline.html", call=call, name=calls.name_of(desk.db, call) if call else "",
-        phone=calls.phone_of(desk.db, call) if call else "", calls=[(one, _who(desk, one)) for one in listed],
-        local=lambda at: at.astimezone(LOCAL), outcomes=calls.OUTCOMES, bodies=bodies.visible(desk.db, 500),
+        "desk/hotline.html", call=call, name=calllog.name_of(desk.db, call) if call else "",
+        phone=calllog.phone_of(desk.db, call) if call else "", calls=[(one, _who(desk, one)) for one in listed],
+        local=lambda at: at.astimezone(LOCAL), outcomes=calllog.OUTCOMES, bodies=bodies.visible(desk.db, 500),
         last_question=finished.question if finished else "", answered=answered, here="hotline",
         report_channel=desk.console.settings.province.report_channel, **_caller(desk, call),
     )  # fmt: skip
@@ -109,7 +109,7 @@ def _ruling(desk: Desk, call: Call) -> str:
 
 def _who(desk: Desk, call: Call) -> str:
     place = bodies.place(desk.db, call.county_id, None) if call.county_id else ""
-    return " ".join(part for part in (place, calls.name_of(desk.db, call)) if part)
+    return " ".join(part for part in (place, calllog.name_of(desk.db, call)) if part)
 
 
 def _caller(desk: Desk, call: Call | None) -> dict[str, Any]:  # Any: what the caller's card shows
@@ -125,10 +125,10 @@ def _caller(desk: Desk, call: Call | None) -> dict[str, Any]:  # Any: what the c
                 for year in bodies.batch_years(desk.db, county.id)
             ],
             "open": [(one, items.overdue_days(one, today)) for one in items.open_items(desk.db, county.id, today)[:8]],
-            "asked": calls.asked_by(desk.db, county.id),
+            "asked": calllog.asked_by(desk.db, county.id),
             "staff": rosters.people(desk.db, text=county.name, limit=6),
         }
-    card["earlier"] = calls.earlier(desk.db, call) if call is not None else []
+    card["earlier"] = calllog.earlier(desk.db, call) if call is not None else []
     return card
 
 
