@@ -65,7 +65,7 @@
     }
     request.open("POST", location.pathname);
     request.setRequestHeader("X-Name", encodeURIComponent(file.name));
-    request.timeout = 120000;
+    request.timeout = 300000;
     request.send(file);
   }
 
