@@ -10,7 +10,7 @@ from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import FileResponse
 from sqlalchemy.orm import Session, sessionmaker
 
-from bot.files import PICTURES, place, shown
+from bot.files import PICTURES, place, shown, sniffed
 from bot.texts import say
 from storage import files
 from storage.db import transaction
@@ -30,10 +30,12 @@ def router(sessions: sessionmaker[Session], clock: Callable[[], datetime], folde
         path = place(folder, file.sha256) if file and file.sha256 else None
         if file is None or path is None or not path.is_file():
             raise HTTPException(404, say("files.not_opened"))
-        if file.mime in PICTURES and (picture := shown(path)) is not None:
+        mime = sniffed(path.read_bytes())  # what is said of a file decides nothing
+        if mime in PICTURES and (picture := shown(path)) is not None:
             named = {"Content-Disposition": f"inline; filename*=UTF-8''{quote(_name(file, 'image/jpeg'))}"}
             return Response(picture, media_type="image/jpeg", headers=HEADERS | named)
-        return FileResponse(path, media_type=file.mime, filename=_name(file, file.mime), headers=HEADERS)
+        kind = mime if "/" in mime else "application/octet-stream"
+        return FileResponse(path, media_type=kind, filename=_name(file, kind), headers=HEADERS)
 
     return routes
 

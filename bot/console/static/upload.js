@@ -15,7 +15,9 @@
 
   function row(file) {
     const made = byId("row").content.firstElementChild.cloneNode(true);
+    const state = made.querySelector(".state");
     made.querySelector(".name").textContent = file.name;
+    state.textContent = state.dataset.waiting;
     made.querySelector("button").addEventListener("click", () => {
       waiting.push({ file, made });
       next();
