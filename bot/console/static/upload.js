@@ -26,11 +26,13 @@
     return made;
   }
 
-  function settle(made, words, failed) {
+  // `again` says whether the same file may succeed another time.
+  function settle(made, words, failed, again) {
     made.classList.toggle("failed", failed);
+    made.classList.toggle("sent", !failed);
     made.querySelector(".state").textContent = words;
     made.querySelector("progress").hidden = failed;
-    made.querySelector("button").hidden = !failed;
+    made.querySelector("button").hidden = !again;
     busy = false;
     if (!failed) byId("done").hidden = false;
     next();
@@ -57,13 +59,14 @@
       }
       if (request.status === 200) {
         bar.value = 100;
-        settle(made, state.dataset.done, false);
+        settle(made, state.dataset.done, false, false);
       } else {
-        settle(made, answer.error || state.dataset.failed, true);
+        const refused = request.status >= 400 && request.status < 500 && request.status !== 408;
+        settle(made, answer.error || state.dataset.failed, true, !refused);
       }
     });
     for (const trouble of ["error", "timeout", "abort"]) {
-      request.addEventListener(trouble, () => settle(made, state.dataset.failed, true));
+      request.addEventListener(trouble, () => settle(made, state.dataset.failed, true, true));
     }
     request.open("POST", location.pathname);
     request.setRequestHeader("X-Name", encodeURIComponent(file.name));
