@@ -95,11 +95,12 @@ def test_files_are_sent_one_after_the_other_with_their_progress(
             chosen("现场照片二.jpg", "image/jpeg", photo("b")),
             chosen("服务合同扫描件（2020年4月签订，含附件一至附件三）.pdf", "application/pdf", PDF),
             chosen("站点台账.xlsx", "application/octet-stream", book()),
+            chosen("验收录像.mp4", "video/mp4", b"0" * 20_000_001),
             chosen("情况说明.doc", "application/msword", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600),
         ]
     )
     rows = page.locator("#sent li")
-    expect(rows).to_have_count(5)
+    expect(rows).to_have_count(6)
     expect(rows.nth(0)).to_contain_text("正在上传")
     expect(rows.nth(1)).to_contain_text("等待")
     page.screenshot(path=shots / "upload-sending-390.png")
@@ -107,8 +108,9 @@ def test_files_are_sent_one_after_the_other_with_their_progress(
     for row in range(4):
         expect(rows.nth(row)).to_contain_text("已收到")
         assert rows.nth(row).locator("progress").evaluate("one => one.value") == 100
-    expect(rows.nth(4)).to_contain_text("另存为 .docx、.xlsx 或 PDF")
-    expect(rows.nth(4).get_by_role("button", name="重传")).to_be_hidden()
+    expect(rows.nth(5)).to_contain_text("另存为 .docx、.xlsx 或 PDF")
+    expect(rows.nth(5).get_by_role("button", name="重传")).to_be_hidden()
+    expect(rows.nth(4)).to_contain_text("超过20MB")
     expect(page.locator("#done")).to_contain_text("回到对话")
     no_sideways_scrolling(page)
     page.screenshot(path=shots / "upload-done-390.png", full_page=True)

@@ -44,6 +44,10 @@
     const bar = made.querySelector("progress");
     const request = new XMLHttpRequest();
     busy = true;
+    if (file.size > Number(picker.dataset.most)) {
+      settle(made, picker.dataset.large, true, false);
+      return;
+    }
     state.textContent = state.dataset.sending;
     bar.hidden = false;
     made.querySelector("button").hidden = true;
