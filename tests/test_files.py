@@ -164,14 +164,14 @@ def office(tmp_path: Path) -> Iterator[Office]:
 
 
 def test_what_is_refused_says_what_to_do_and_leaves_nothing(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.files.MOST_UNPACKED", 100_000)
+    monkeypatch.setattr("bot.files.MOST_UNPACKED", 5_000_000)
     ole = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600
     refused = [
         (b"", "另存为 PDF"), ("一段文字".encode(), "另存为 PDF"), (b"<html><script>alert(1)</script></html>", "另存为 PDF"),
         (ole, "另存为 .docx、.xlsx 或 PDF"), (word(macros=True), "不带宏"), (excel("xl/vbaProject.bin"), "不带宏"),
         (excel("xl/macrosheets/sheet1.xml"), "不带宏"), (b"PK\x03\x04" + b"\xff" * 60, "解压"),
         (archive("ppt/presentation.xml"), "另存为 PDF"), (archive("OFD.xml"), "另存为 PDF"),
-        (archive("word/document.xml", 100_001), "解压"), (b"MZ" + b"\0" * 90, "另存为 PDF"),
+        (archive("word/document.xml", 5_000_001), "解压"), (b"MZ" + b"\0" * 90, "另存为 PDF"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 40, "兼容性最佳"), (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "JPG"),
     ]  # fmt: skip
     link = office.link()
