@@ -133,7 +133,7 @@ def test_a_broken_connection_is_told_and_sent_again_by_keyboard(
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "files"
     with page.expect_file_chooser() as asked:
-        page.keyboard.press("Enter")
+        page.keyboard.press("Space")
     page.route("**/f/up/*", lambda route: route.abort())
     asked.value.set_files([chosen("合同.pdf", "application/pdf", PDF + b"again")])
     row = page.locator("#sent li")
