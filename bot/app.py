@@ -21,7 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot.channels import Channel, Platform, web
-from bot.console import public, upload
+from bot.console import download, public, upload
 from bot.delivery import Dispatcher
 from bot.demo import counties, populate, seed
 from bot.dialogue import Assistant, Handlers
@@ -30,6 +30,20 @@ from bot.migrate import is_current, upgrade
 from bot.settings import KEY_BYTES, ConfigError, Settings, ensure_key, load_settings
 from bot.turns import TurnThread
 from handlers import ask, binding, county, demo, inbox, inviting, menu, phones, profile, rectification, review, updates
+from handlers import (
+    ask,
+    binding,
+    county,
+    demo,
+    inbox,
+    inviting,
+    materials,
+    menu,
+    profile,
+    rectification,
+    review,
+    updates,
+)
 from knowledge.base import KnowledgeBase, load, pack
 from storage import bodies, questions
 from storage.audit import seal
@@ -104,6 +118,7 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             *county.ROUTES,
             *rectification.ROUTES,
             *updates.ROUTES,
+            *materials.ROUTES,
             *review.ROUTES,
             *ask.ROUTES,
             *demo.ROUTES,
@@ -119,6 +134,7 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
                 *county.FLOWS,
                 *rectification.FLOWS,
                 *updates.FLOWS,
+                *materials.FLOWS,
                 *review.FLOWS,
             )
         },
@@ -288,6 +304,7 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     for one in running:
         app.include_router(one.router())
     app.include_router(upload.router(turns, sessions, templates, clock, chosen.paths.data))
+    app.include_router(download.router(sessions, clock, chosen.paths.data))
     app.include_router(public.router(kb, templates, clock, chosen.province.name, chosen.paths.data / "verify"))
     app.add_api_route("/favicon.ico", lambda: Response(status_code=204), methods=["GET"])
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -341,4 +358,6 @@ def _errors(app: FastAPI, page: Callable[[str, str], str]) -> None:
     def failed(request: Request, error: Exception) -> Response:
         route = getattr(request.scope.get("route"), "path", "")  # not the path: a link's token stands in it
         structlog.get_logger().error("request failed", path=route, exc_info=error)
+        route = request.scope.get("route")  # as written, without its values: some are secret
+        structlog.get_logger().error("request failed", path=getattr(route, "path", ""), exc_info=error)
         return answered(request, 500, "系统繁忙，请稍后再试。")

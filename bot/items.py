@@ -137,6 +137,7 @@ def card(turn: Turn, item: Item, options: Sequence[Option]) -> Reply:
         missing={line.id for line in gaps(turn, item)},
         evidence=len(evidence.standing(turn.db, item)),
         lost=len(evidence.standing(turn.db, item, "refused", "lost")),
+        shut=len(evidence.standing(turn.db, item, "quarantined")),
         elsewhere=[(place_of(turn, one), one.number) for one in evidence.elsewhere(turn.db, item)],
         holder=name_of(turn, item.holder_id) if item.holder_id else "",
         last=last,

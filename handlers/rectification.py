@@ -26,7 +26,7 @@ from bot.items import (
 )  # fmt: skip
 from bot.messages import Option, Reply, Turn
 from bot.texts import say
-from storage import items
+from storage import evidence, items
 from storage.models import Item
 
 # --- the list and the card -------------------------------------------------------------------------------------------
@@ -58,6 +58,8 @@ def _next(turn: Turn, item: Item) -> list[Option]:
     """What the viewer can do with an item now."""
     at = ref(item)
     found = [Option(label=label, value=f"{form} {at}") for events, label, form in _ACTIONS if may(turn, item, events)]
+    if evidence.materials(turn.db, item):
+        found.append(Option(label="看材料", value=f"看材料 #{item.id}"))
     return found
 
 

@@ -41,6 +41,7 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "see_phone": ("province_officer", "hotline"),
     "broadcast": ("province_officer",),
     "approve": ("province_approver",),
+    "quarantine": ("province_officer", "province_approver"),
     "answer_questions": ("province_officer", "province_approver"),
 }
 
