@@ -29,7 +29,22 @@ from bot.files import Fetcher
 from bot.migrate import is_current, upgrade
 from bot.settings import KEY_BYTES, ConfigError, Settings, ensure_key, load_settings
 from bot.turns import TurnThread
-from handlers import ask, binding, county, demo, inbox, inviting, menu, profile, rectification, review, updates
+from handlers import (
+    ask,
+    binding,
+    county,
+    demo,
+    inbox,
+    inviting,
+    menu,
+    profile,
+    progress,
+    rectification,
+    review,
+    samples,
+    stages,
+    updates,
+)
 from knowledge.base import KnowledgeBase, load, pack
 from storage.audit import seal
 from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
@@ -102,6 +117,9 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             *rectification.ROUTES,
             *updates.ROUTES,
             *review.ROUTES,
+            *stages.ROUTES,
+            *samples.ROUTES,
+            *progress.ROUTES,
             *ask.ROUTES,
             *demo.ROUTES,
         ],
@@ -116,6 +134,8 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
                 *rectification.FLOWS,
                 *updates.FLOWS,
                 *review.FLOWS,
+                *stages.FLOWS,
+                *samples.FLOWS,
             )
         },
         ask=ask.ask,
