@@ -166,22 +166,20 @@ class Assistant:
         return replace(turn, text=offered[number - 1].value)
 
     def _dispatch(self, turn: Turn) -> Reply:
-        word = universal(turn.text)
-        if word == "更多":
-            return _more(turn)
-        if word == "为什么":
-            return self.handlers.why(turn)
         flow = self.handlers.flows.get(turn.conversation.flow or "")
         if flow is not None:
-            return self._in_flow(turn, flow, word)
+            return self._in_flow(turn, flow, universal(turn.text))
         return self._route(turn) or self._ask(turn)
 
     def _ask(self, turn: Turn) -> Reply:
         return self.handlers.ask(replace(turn, text=secrets.without_phones(turn.text)))
 
     def _route(self, turn: Turn) -> Reply | None:
+        word = universal(turn.text)
+        if word in ("更多", "为什么"):
+            return _more(turn) if word == "更多" else self.handlers.why(turn)
         for route in self.handlers.routes:
-            if match := route.match(universal(turn.text) or turn.text):
+            if match := route.match(word or turn.text):
                 if route.member and turn.user is None:
                     return Reply(text=say("dialogue.members_only"), route="members-only")
                 if route.flow:

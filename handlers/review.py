@@ -13,6 +13,7 @@ from bot.dialogue import Route
 from bot.flows import Answers, Flow, Step
 from bot.inputs import asks, day, day_within, numbers
 from bot.items import (
+    SHOWN,
     Form,
     act,
     brief,
@@ -226,21 +227,27 @@ def _is_duplicate(answers: Answers) -> bool:
     return "重复" in answers.get("reason", "")
 
 
-def _read_duplicate(turn: Turn, text: str) -> str:
-    """The number of the item on the same list that this one repeats; "" when it is on none."""
+def _duplicates(turn: Turn, answers: Answers) -> tuple[Option, ...]:
+    others = links.beside(turn.db, seen(turn, answers["item"][0]))
+    shown = tuple(Option(label=brief(turn, one), value=f"编号{one.number}") for one in others[:SHOWN])
+    return (*shown, Option(label=UNLINKED, value=UNLINKED))
+
+
+def _read_duplicate(turn: Turn, text: str) -> int:
+    """The item on the same list that this one repeats; 0 when it is on none."""
     if text.strip() == UNLINKED:
-        return ""
-    number = re.sub(r"^(?:第|编号)|(?:号|项)$", "", text.strip())
-    item = seen(turn, dict(turn.conversation.answers)["item"][0])
-    if links.beside(turn.db, item, number) is None:
+        return 0
+    others = links.beside(turn.db, seen(turn, dict(turn.conversation.answers)["item"][0]))
+    found = next((one.id for one in others if text.strip().removeprefix("编号") == one.number), None)
+    if found is None:
         raise Invalid(say("review.which_duplicate"))
-    return number
+    return found
 
 
 def _withdrawal(turn: Turn, answers: Answers) -> dict[str, Any]:  # Any: JSON
-    item = seen(turn, answers["item"][0])
-    same = links.beside(turn.db, item, answers["duplicate"]) if answers.get("duplicate") else None
-    return {**fields(answers), "duplicate_of": same.id if same else None}
+    same = answers.get("duplicate")
+    number = seen(turn, same).number if same else None
+    return {"reason": answers["reason"], "duplicate": number, "duplicate_of": same or None}
 
 
 def _recur(turn: Turn, answers: Answers) -> Reply:
@@ -312,7 +319,7 @@ _FORMS = {
                 key="duplicate",
                 ask=say("review.which_duplicate"),
                 parse=_read_duplicate,
-                options=(Option(label=UNLINKED, value=UNLINKED),),
+                options=_duplicates,
                 when=_is_duplicate,
             ),
         ),

@@ -155,6 +155,7 @@ def _progress(item: Item, said: Said, now: datetime) -> dict[str, Any]:
     return {"progress": int(said.get("progress", item.progress))}
 
 
+_TEXTS = ("source", "category", "problem", "basis", "standard", "kind", "measure")
 _FROM_TEXT: Mapping[str, Callable[[str], Any]] = {  # Any: the type of the column
     "found_on": date.fromisoformat, "due_on": date.fromisoformat, "amount": Decimal,
 }  # fmt: skip
@@ -162,7 +163,10 @@ _FROM_TEXT: Mapping[str, Callable[[str], Any]] = {  # Any: the type of the colum
 
 def _amended(item: Item, said: Said, now: datetime) -> dict[str, Any]:
     """The columns that a list gives anew; those of a draft only, so that no deadline in force is touched."""
-    values = {key: _FROM_TEXT.get(key, str)(new) if new else None for key, (_, new) in said["changed"].items()}
+    values = {key: after for key, (_, after) in said["changed"].items() if key in _TEXTS}
+    for key, read in _FROM_TEXT.items():
+        if key in said["changed"]:
+            values[key] = read(said["changed"][key][1]) if said["changed"][key][1] else None
     return values | ({"first_due_on": values["due_on"]} if "due_on" in values else {})
 
 

@@ -9,10 +9,10 @@ from storage import items
 from storage.models import Body, Item
 
 
-def beside(db: Session, item: Item, number: str) -> Item | None:
-    """Another item of this number on the same body's list of the same year."""
+def beside(db: Session, item: Item) -> list[Item]:
+    """The other items on the same body's list of the same year, by number."""
     wanted = select(Item).where(Item.body_id == item.body_id, Item.batch_year == item.batch_year, Item.id != item.id)
-    return db.scalars(wanted.where(Item.number == number)).one_or_none()
+    return list(db.scalars(wanted.order_by(Item.number, Item.id)))
 
 
 def recurrence(db: Session, item: Item, problem: str, now: datetime) -> Item:

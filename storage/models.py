@@ -289,6 +289,20 @@ class Item(OfBody, Base):
         UniqueConstraint("body_id", "batch_year", "number"),
         Index("ix_item_state", "body_id", "state", "due_on"),
         Index("ix_item_queue", "state", "submitted_at"),
+        Index(
+            "ix_item_numbers",
+            "body_id",
+            "batch_year",
+            "state",
+            "due_on",
+            "first_due_on",
+            "returns",
+            "round",
+            "recurs_of",
+            "county_s",
+            "province_s",
+            "changed_at",
+        ),  # fmt: skip  # all that storage.numbers counts: the rows themselves are not read
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

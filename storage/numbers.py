@@ -4,8 +4,9 @@ The definitions, with their formulas, stand in docs/数字口径.md.
 Source: 商办建函〔2020〕144号 三.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -35,10 +36,6 @@ class Numbers:
     rebounds: int = 0  # how often one was reopened by a failed check, or came back after a passed one
     county_s: int = 0  # how long counties have held the counted items
     province_s: int = 0  # how long the province has
-
-    def __add__(self, other: "Numbers") -> "Numbers":
-        names = self.__dataclass_fields__
-        return Numbers(**{key: a + b for key, a, b in zip(names, astuple(self), astuple(other), strict=True)})
 
     @property
     def closing_rate(self) -> float | None:
@@ -101,18 +98,21 @@ def table(
     """
     wanted = _grouped(now, on).where(items.own(scope.viewer_of(db)))
     if within:
-        wanted = wanted.where(Body.division_code.startswith(scope.prefix_of(within)))
+        inside = select(Body.id).where(Body.division_code.startswith(scope.prefix_of(within)))
+        wanted = wanted.where(Item.body_id.in_(inside))
     if body_id is not None:
         wanted = wanted.where(Item.body_id == body_id)
     if year is not None:
         wanted = wanted.where(Item.batch_year == year)
-    found: dict[tuple[str, int, int], Row] = {}
-    for body, name, code, batch_year, *counted in db.execute(wanted).tuples():
-        key = (code, body, batch_year)
-        before = found[key].numbers if key in found else Numbers()
-        added = before + _numbers(*counted)
-        found[key] = Row(body_id=body, place=name, code=code, batch_year=batch_year, numbers=added)
-    return [found[key] for key in sorted(found)]
+    found: dict[tuple[int, int], list[Numbers]] = defaultdict(list)
+    for body, batch_year, *counted in db.execute(wanted):
+        found[body, batch_year].append(_numbers(*counted))
+    places = {id_: (name, code) for id_, name, code in db.execute(select(Body.id, Body.name, Body.division_code))}
+    rows = [
+        Row(body_id=body, place=places[body][0], code=places[body][1], batch_year=batch_year, numbers=together(counted))
+        for (body, batch_year), counted in found.items()
+    ]
+    return sorted(rows, key=lambda row: (row.code, row.body_id, row.batch_year))
 
 
 def _grouped(now: datetime, on: date) -> Select[*tuple[Any, ...]]:  # Any: a row of many columns
@@ -120,14 +120,12 @@ def _grouped(now: datetime, on: date) -> Select[*tuple[Any, ...]]:  # Any: a row
     since_s = int(now.timestamp()) - extract("epoch", Item.changed_at)
     return (
         select(
-            Item.body_id, Body.name, Body.division_code, Item.batch_year, Item.state, func.count(),
-            _count(Item.due_on < on), _count(Item.first_due_on < on), _count(Item.returns == 0),
-            func.sum(Item.round), func.count(Item.recurs_of), func.sum(Item.county_s), func.sum(Item.province_s),
-            func.sum(case((Item.state.in_(items.OPEN), since_s), else_=0)),
+            Item.body_id, Item.batch_year, Item.state, func.count(), _count(Item.due_on < on), _count(Item.first_due_on < on),
+            _count(Item.returns == 0), func.sum(Item.round), func.count(Item.recurs_of), func.sum(Item.county_s),
+            func.sum(Item.province_s), func.sum(case((Item.state.in_(items.OPEN), since_s), else_=0)),
         )
-        .join(Body, Body.id == Item.body_id)
         .where(Item.state != "withdrawn")
-        .group_by(Item.body_id, Body.name, Body.division_code, Item.batch_year, Item.state)
+        .group_by(Item.body_id, Item.batch_year, Item.state)
     )  # fmt: skip
 
 
@@ -159,18 +157,25 @@ def _numbers(
     )
 
 
+def together(counted: Iterable[Numbers]) -> Numbers:
+    """The sum of several numbers."""
+    sums = [sum(values) for values in zip(*(vars(one).values() for one in counted), strict=True)]
+    return Numbers(**dict(zip(Numbers.__dataclass_fields__, sums, strict=True))) if sums else Numbers()
+
+
 def total(rows: Iterable[Row]) -> Numbers:
     """The numbers of several bodies and years together."""
-    return sum((row.numbers for row in rows), Numbers())
+    return together(row.numbers for row in rows)
 
 
 def by_city(db: Session, rows: Iterable[Row]) -> dict[str, tuple[str, list[Row]]]:
     """Rows by their city's code, with its name, in the order of codes."""
-    found: dict[str, list[Row]] = {}
+    found: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        found.setdefault(row.city, []).append(row)
+        found[row.city].append(row)
     with scope.serving(db, scope.SYSTEM):
-        names = dict(db.execute(select(Division.code, Division.name).where(Division.code.in_(found))).tuples().all())
+        known = db.execute(select(Division.code, Division.name).where(Division.code.in_(found)))
+        names = {code: name for code, name in known}
     return {
         code: (names.get(code) or bodies.published().get(code, code), listed) for code, listed in sorted(found.items())
     }
@@ -178,10 +183,10 @@ def by_city(db: Session, rows: Iterable[Row]) -> dict[str, tuple[str, list[Row]]
 
 def by_body(rows: Iterable[Row]) -> dict[int, tuple[str, Numbers]]:
     """The numbers of each body over its years, with its name, in the order of codes."""
-    found: dict[int, tuple[str, Numbers]] = {}
+    found: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
-        found[row.body_id] = (row.place, found.get(row.body_id, ("", Numbers()))[1] + row.numbers)
-    return found
+        found[row.body_id].append(row)
+    return {body_id: (listed[0].place, total(listed)) for body_id, listed in found.items()}
 
 
 def _rate(part: int, whole: int) -> float | None:

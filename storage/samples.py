@@ -83,7 +83,7 @@ def _closed(db: Session, year: int | None) -> list[tuple[Item, Body]]:
     wanted = select(Item, Body).join(Body, Body.id == Item.body_id).where(Item.state == "closed")
     if year is not None:
         wanted = wanted.where(Item.batch_year == year)
-    return list(db.execute(wanted).tuples())
+    return [(item, body) for item, body in db.execute(wanted)]
 
 
 def _certain(db: Session, found: Sequence[Item]) -> dict[int, str]:
@@ -108,7 +108,8 @@ def _portions(found: Sequence[Item]) -> Iterable[list[int]]:
 
 def _failed(db: Session) -> set[tuple[int, str]]:
     """The bodies and categories in which a follow-up check has failed: all of those are looked at."""
-    return set(db.execute(select(Item.body_id, Item.category).where(Item.round > 1).distinct()).tuples())
+    wanted = select(Item.body_id, Item.category).where(Item.round > 1).distinct()
+    return {(body_id, category) for body_id, category in db.execute(wanted)}
 
 
 def _doubled(db: Session, found: Sequence[Item]) -> set[int]:

@@ -264,7 +264,11 @@ def test_only_the_roles_of_the_table_may_act_and_only_in_its_states(desk: Desk, 
 def test_a_missing_field_is_named_and_nothing_changes(desk: Desk, event: str) -> None:
     rule = items.TRANSITIONS[event]
     desk.until(
-        next(state for state in ("draft", "issued", "rectifying", "verifying", "closed", "confirmed") if state in rule.before)
+        next(
+            state
+            for state in ("draft", "issued", "rectifying", "verifying", "closed", "confirmed")
+            if state in rule.before
+        )
     )
     for who, asked in (("clerk", "request"), ("reviewer", "propose")):
         if rule.waiting and asked == {"head": "request", "approver": "propose"}[rule.waiting]:

@@ -22,6 +22,14 @@ def upgrade() -> None:
     for name in ("county_s", "province_s"):
         op.add_column("item", sa.Column(name, sa.Integer(), nullable=False, server_default="0"))
     _count()
+    op.create_index(
+        "ix_item_numbers",
+        "item",
+        [
+            "body_id", "batch_year", "state", "due_on", "first_due_on", "returns", "round", "recurs_of", "county_s",
+            "province_s", "changed_at",
+        ],
+    )  # fmt: skip
     op.create_table(
         "sample",
         sa.Column("id", sa.Integer(), nullable=False),
