@@ -30,6 +30,7 @@ from bot.migrate import is_current, upgrade
 from bot.settings import KEY_BYTES, ConfigError, Settings, ensure_key, load_settings
 from bot.turns import TurnThread
 from handlers import ask, binding, county, demo, inbox, inviting, menu, phones, profile, rectification, review, updates
+
 from handlers import (
     ask,
     binding,
@@ -42,6 +43,9 @@ from handlers import (
     profile,
     rectification,
     review,
+    progress,
+    samples,
+    stages,
     updates,
 )
 from knowledge.base import KnowledgeBase, load, pack
@@ -120,6 +124,9 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             *updates.ROUTES,
             *materials.ROUTES,
             *review.ROUTES,
+            *stages.ROUTES,
+            *samples.ROUTES,
+            *progress.ROUTES,
             *ask.ROUTES,
             *demo.ROUTES,
         ],
@@ -136,6 +143,8 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
                 *updates.FLOWS,
                 *materials.FLOWS,
                 *review.FLOWS,
+                *stages.FLOWS,
+                *samples.FLOWS,
             )
         },
         ask=ask.ask,
