@@ -29,8 +29,6 @@ from bot.files import Fetcher
 from bot.migrate import is_current, upgrade
 from bot.settings import KEY_BYTES, ConfigError, Settings, ensure_key, load_settings
 from bot.turns import TurnThread
-from handlers import ask, binding, county, demo, inbox, inviting, menu, phones, profile, rectification, review, updates
-
 from handlers import (
     ask,
     binding,
@@ -40,10 +38,11 @@ from handlers import (
     inviting,
     materials,
     menu,
+    phones,
     profile,
+    progress,
     rectification,
     review,
-    progress,
     samples,
     stages,
     updates,
