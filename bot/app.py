@@ -38,6 +38,7 @@ from handlers import (
     inviting,
     materials,
     menu,
+    papers,
     profile,
     rectification,
     review,
@@ -103,6 +104,7 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             "report_channel": chosen.province.report_channel,
             "pilot_mode": chosen.province.pilot_mode,
             "base_url": chosen.web.base_url,
+            "folder": chosen.paths.data,
         }
     handlers = Handlers(
         routes=[
@@ -116,6 +118,7 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             *updates.ROUTES,
             *materials.ROUTES,
             *review.ROUTES,
+            *papers.ROUTES,
             *ask.ROUTES,
             *demo.ROUTES,
         ],

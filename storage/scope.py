@@ -42,6 +42,7 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "broadcast": ("province_officer",),
     "approve": ("province_approver",),
     "quarantine": ("province_officer", "province_approver"),
+    "make_papers": ("county_officer", "county_head", "city", *PROVINCE),
     "answer_questions": ("province_officer", "province_approver"),
 }
 
