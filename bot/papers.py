@@ -154,6 +154,7 @@ def _fill(line: Any, text: str, font: str, size_pt: float, *, line_pt: float) ->
 
 
 def _table(made: Any, table: Table) -> None:
+    _gap(made, TABLE_PT / 2)
     rows = [*([table.titles] if table.titles else []), *table.rows]
     built = made.add_table(rows=len(rows), cols=len(table.widths), style="Table Grid")
     built.alignment, built.autofit = WD_TABLE_ALIGNMENT.CENTER, False
@@ -168,7 +169,12 @@ def _table(made: Any, table: Table) -> None:
                 written = cell.add_paragraph() if part else cell.paragraphs[0]
                 _fill(written, words, HEADING if label else BODY, TABLE_PT, line_pt=TABLE_PT * 1.5)
                 written.alignment = WD_ALIGN_PARAGRAPH.CENTER if label else None
-    _paragraph(made, "", BODY, TABLE_PT)
+                written.paragraph_format.keep_with_next = not table.titles and number < len(rows) - 1
+    _gap(made, TABLE_PT)
+
+
+def _gap(made: Any, high_pt: float) -> None:
+    _fill(made.add_paragraph(), "", BODY, 1, line_pt=high_pt)
 
 
 def _row(line: Any, *, head: bool) -> None:

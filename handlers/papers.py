@@ -43,6 +43,16 @@ class Record:
     units: str
     person: str
 
+    @property
+    def reported(self) -> ItemEvent | None:
+        """What the county has reported last in the present round."""
+        for one in reversed(self.past):
+            if one.event == "reopen":
+                return None
+            if one.event in ("report", "request", "submit") and one.said.get("text"):
+                return one
+        return None
+
     def last(self, *events: str) -> ItemEvent | None:
         """The latest event of these kinds in the present round."""
         for one in reversed(self.past):
@@ -60,8 +70,8 @@ def _records(db: Session, found: Sequence[Item]) -> list[Record]:
         past[one.item_id].append(one)
     units: dict[int, list[tuple[str, str]]] = defaultdict(list)
     wanted = select(ItemUnit, Unit).join(Unit, Unit.id == ItemUnit.unit_id).where(ItemUnit.item_id.in_(ids))
-    for one, unit in db.execute(wanted.order_by(ItemUnit.leads.desc(), ItemUnit.id)):
-        units[one.item_id].append((unit.name, one.person))
+    for responsible, unit in db.execute(wanted.order_by(ItemUnit.leads.desc(), ItemUnit.id)):
+        units[responsible.item_id].append((unit.name, responsible.person))
     return [
         Record(
             item=item,
@@ -145,7 +155,6 @@ def _counts(states: Any) -> list[tuple[str, int]]:  # Any: an iterable of states
 def _told(turn: Turn, number: int, one: Record) -> str:
     """One item in words."""
     check = next((event for event in reversed(one.past) if event.event in ("confirm", "reopen")), None)
-    reported = one.last("report", "request", "submit")
     return say(
         "papers.item",
         number=number,
@@ -154,8 +163,8 @@ def _told(turn: Turn, number: int, one: Record) -> str:
         person=one.person,
         state=STATES[one.item.state],  # type: ignore[index]  # the column holds states only
         overdue=items.overdue_days(one.item, today(turn)),
-        text=reported.said.get("text", "") if reported else "",
-        reported_on=_local(reported.at) if reported else None,
+        reported=one.reported,
+        reported_on=_local(one.reported.at) if one.reported else None,
         proposed=said_of(one.past, "propose") if one.item.state in items.DONE else None,
         closed_on=_local(one.item.closed_at),
         check=check,
@@ -237,7 +246,7 @@ def application(turn: Turn, item: Item) -> Paper:
     db, (one,) = turn.db, _records(turn.db, [item])
     standing = item.state in _SUBMITTED or item.waiting == "head"
     asked = one.last("request", "submit") if standing else None
-    text = next((event.said["text"] for event in reversed(one.past) if event.said.get("text")), "")
+    text = one.reported.said["text"] if one.reported else ""
     values = (
         say("papers.of_year", body=place_of(turn, item), year=item.batch_year), item.number, item.category, item.source,
         item.problem, item.basis, item.standard, item.measure, one.units, one.person, say("papers.due", item=item), text,
@@ -307,9 +316,7 @@ def follow_up(turn: Turn, item: Item) -> Paper:
     if not checks:
         parts.append(_form(titles, [say("papers.blank")] * (titles.count("|") + 1)))
     title = say("papers.check_title", number=item.number)
-    return Paper(
-        title=title, parts=[*parts, say("papers.check_signatures")], signed=(say("papers.day", day=today(turn)),)
-    )
+    return Paper(title=title, parts=[*parts, say("papers.check_signatures")])
 
 
 # --- what was typed --------------------------------------------------------------------------------------------------
