@@ -38,6 +38,7 @@ from handlers import (
     inviting,
     materials,
     menu,
+    papers,
     phones,
     profile,
     progress,
@@ -109,6 +110,7 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             "report_channel": chosen.province.report_channel,
             "pilot_mode": chosen.province.pilot_mode,
             "base_url": chosen.web.base_url,
+            "folder": chosen.paths.data,
         }
     handlers = Handlers(
         routes=[
@@ -126,6 +128,7 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             *stages.ROUTES,
             *samples.ROUTES,
             *progress.ROUTES,
+            *papers.ROUTES,
             *ask.ROUTES,
             *demo.ROUTES,
         ],

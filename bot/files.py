@@ -20,7 +20,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session, UOWTransaction, sessionmaker
 
 from bot.channels import Channel
-from bot.messages import ChannelStopped, Media, Reply, TemporaryFailure, Undeliverable
+from bot.messages import ChannelStopped, Link, Media, Reply, TemporaryFailure, Turn, Undeliverable
 from bot.texts import say
 from storage import bindings, deliveries, files
 from storage.db import transaction
@@ -111,6 +111,15 @@ def shown(path: Path) -> bytes | None:
             return drawn.getvalue()
     except (OSError, ValueError, SyntaxError, struct.error):  # what Pillow's decoders raise on damaged files
         return None
+
+
+def link(turn: Turn, file: File, label: str) -> Link | None:
+    """What opens a file for whoever is speaking, for a while (OPEN_FOR); None where no web address is set."""
+    base = turn.given.get("base_url", "")
+    if turn.user is None or (not base and turn.inbound.channel != "web"):
+        return None
+    ticket = files.ticket(turn.db, file.id, turn.user.id, turn.now)
+    return Link(label=label, url=f"{base}/f/{file.id}?t={ticket}")
 
 
 class Fetcher:

@@ -3,9 +3,10 @@
 import re
 
 from bot.dialogue import Route
+from bot.files import link
 from bot.flows import Answers, Flow, Step
 from bot.items import REF, brief, checklist, named, sure, words
-from bot.messages import Link, Option, Refused, Reply, Turn
+from bot.messages import Option, Refused, Reply, Turn
 from bot.texts import say
 from storage import audit, deliveries, evidence, files, items, scope
 from storage.models import Evidence, File, Item
@@ -48,7 +49,7 @@ def _option(proof: Evidence, file: File, names: dict[str, str]) -> Option:
 def open_(turn: Turn) -> Reply:
     """A link to one file, good for a while and for this person only."""
     match = re.fullmatch(_OPEN, turn.text)
-    assert match is not None and turn.user is not None  # a member's route
+    assert match is not None
     number = int(match["number"])
     may = turn.viewer.may("quarantine")
     file = files.seen(turn.db, number)
@@ -58,14 +59,12 @@ def open_(turn: Turn) -> Reply:
             raise Refused(say("materials.not_found", number=number))
         options = (Option(label="解除隔离", value=f"解除隔离 {number}"),)
         return Reply(text=say("materials.shut", file=shut), options=options, route="materials.open")
-    base = turn.given.get("base_url", "")
-    if not base and turn.inbound.channel != "web":
+    opens = link(turn, file, say("materials.link"))
+    if opens is None:
         return Reply(text=say("materials.no_page"), route="materials.open")
-    ticket = files.ticket(turn.db, number, turn.user.id, turn.now)
-    link = Link(label=say("materials.link"), url=f"{base}/f/{number}?t={ticket}")
     shutting = (Option(label="隔离这份材料", value=f"隔离材料 {number}"),)
     text = say("materials.opened", file=file, minutes=files.OPEN_FOR.seconds // 60)
-    return Reply(text=text, links=(link,), options=shutting if may else (), route="materials.open")
+    return Reply(text=text, links=(opens,), options=shutting if may else (), route="materials.open")
 
 
 # --- quarantine ------------------------------------------------------------------------------------------------------

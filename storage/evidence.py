@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage import scope
-from storage.models import Evidence, File, Item
+from storage.models import MADE, Evidence, File, Item
 
 _EVER = ("stored", "pending", "refused", "lost", "quarantined")
 
@@ -84,6 +84,7 @@ def loose_files(db: Session, person_id: int, since: datetime) -> list[int]:
     """The files that somebody sent from a time on and that stand for no item yet."""
     used = select(Evidence.file_id)
     wanted = select(File.id).where(
-        File.person_id == person_id, File.at >= since, File.state.in_(("pending", "stored")), File.id.not_in(used)
-    )
+        File.person_id == person_id, File.at >= since, File.state.in_(("pending", "stored")), File.id.not_in(used),
+        File.channel != MADE,
+    )  # fmt: skip
     return list(db.scalars(wanted.order_by(File.id)))

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from storage import bindings, items, scope
-from storage.models import Evidence, File, Person
+from storage.models import MADE, Evidence, File, Person
 from storage.secrets import digest
 
 State = Literal["pending", "stored", "refused", "lost", "quarantined"]
@@ -80,6 +80,19 @@ def tried(db: Session, number: int, state: State, reason: str) -> File:
     file = db.get_one(File, number)
     file.state, file.reason = state, reason[:128]
     file.attempts += 1
+    return file
+
+
+def made(
+    db: Session, *, person_id: int, body_id: int, name: str, mime: str, sha256: str, size: int, now: datetime
+) -> File:
+    """Note a file that the program made for somebody; its bytes lie under `sha256`."""
+    file = File(
+        channel=MADE, address=f"person:{person_id}", person_id=person_id, body_id=body_id, name=name[:255], mime=mime,
+        state="stored", sha256=sha256, size=size, at=now,
+    )  # fmt: skip
+    db.add(file)
+    db.flush()
     return file
 
 

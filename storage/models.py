@@ -459,8 +459,11 @@ class Delivery(Base):
     acked_at: Mapped[datetime | None]
 
 
+MADE = "made"  # the channel of a file that the program made for a person
+
+
 class File(MaybeOfBody, Base):
-    """A file that somebody sent. `body_id` is the body spoken for then; the bytes lie under their hash."""
+    """A file that somebody sent, or that was made for them. `body_id` is the body spoken for then; the bytes lie under their hash."""
 
     __tablename__ = "file"
     __table_args__ = (Index("ix_file_sender", "channel", "address", "id"),)

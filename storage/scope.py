@@ -43,6 +43,7 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "approve": ("province_approver",),
     "quarantine": ("province_officer", "province_approver"),
     "check": ("province_officer", "province_approver"),
+    "make_papers": ("county_officer", "county_head", "city", *PROVINCE),
     "answer_questions": ("province_officer", "province_approver"),
 }
 
