@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Where Node.js comes from its makers, npm comes with it and Debian's own package does not fit.
-PACKAGES := chromium fonts-noto-cjk nodejs postgresql $(if $(shell command -v npm),,npm)
+PACKAGES := chromium fonts-noto-cjk libreoffice-writer-nogui nodejs postgresql $(if $(shell command -v npm),,npm)
 SHELL := /bin/bash
 
 .PHONY: run demo test check lint system interop fuzz bench vectors constraints clean
@@ -39,7 +39,7 @@ lint: .venv/.dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-# What the tests need from Debian: a browser, Chinese fonts and a PostgreSQL server.
+# What the tests need from Debian: a browser, Chinese fonts, a word processor and a PostgreSQL server.
 system:
 	@missing=$$(dpkg-query -W -f='$${Package} $${Status}\n' $(PACKAGES) 2>/dev/null | awk '/ok installed/ {print $$1}' | sort | comm -13 - <(printf '%s\n' $(PACKAGES) | sort)); \
 	if [ -n "$$missing" ]; then \

@@ -21,7 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot.channels import Channel, Platform, web
-from bot.console import frame, hotline, items, public, questions, system, upload
+from bot.console import download, frame, hotline, items, public, questions, system, upload
 from bot.delivery import Dispatcher
 from bot.demo import counties, populate, seed
 from bot.dialogue import Assistant, Handlers
@@ -37,11 +37,16 @@ from handlers import (
     demo,
     inbox,
     inviting,
+    materials,
     menu,
+    papers,
     phones,
     profile,
+    progress,
     rectification,
     review,
+    samples,
+    stages,
     updates,
 )
 from knowledge.base import KnowledgeBase, load, pack
@@ -107,6 +112,7 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             "report_channel": chosen.province.report_channel,
             "pilot_mode": chosen.province.pilot_mode,
             "base_url": chosen.web.base_url,
+            "folder": chosen.paths.data,
         }
     handlers = Handlers(
         routes=[
@@ -120,7 +126,12 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             *county.ROUTES,
             *rectification.ROUTES,
             *updates.ROUTES,
+            *materials.ROUTES,
             *review.ROUTES,
+            *stages.ROUTES,
+            *samples.ROUTES,
+            *progress.ROUTES,
+            *papers.ROUTES,
             *ask.ROUTES,
             *demo.ROUTES,
         ],
@@ -135,7 +146,10 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
                 *county.FLOWS,
                 *rectification.FLOWS,
                 *updates.FLOWS,
+                *materials.FLOWS,
                 *review.FLOWS,
+                *stages.FLOWS,
+                *samples.FLOWS,
             )
         },
         ask=ask.ask,
@@ -311,6 +325,7 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     frame.register(app, desks)
     for pages in (hotline, questions, items, system):
         app.include_router(pages.router(desks))
+    app.include_router(download.router(sessions, clock, chosen.paths.data))
     app.include_router(public.router(kb, templates, clock, chosen.province.name, chosen.paths.data / "verify"))
     app.add_api_route("/favicon.ico", lambda: Response(status_code=204), methods=["GET"])
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -364,4 +379,6 @@ def _errors(app: FastAPI, page: Callable[[str, str], str]) -> None:
     def failed(request: Request, error: Exception) -> Response:
         route = getattr(request.scope.get("route"), "path", "")  # not the path: a link's token stands in it
         structlog.get_logger().error("request failed", path=route, exc_info=error)
+        route = request.scope.get("route")  # as written, without its values: some are secret
+        structlog.get_logger().error("request failed", path=getattr(route, "path", ""), exc_info=error)
         return answered(request, 500, "系统繁忙，请稍后再试。")

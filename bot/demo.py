@@ -92,18 +92,44 @@ def _person(db: Session, one: dict[str, str], places: dict[str, int]) -> None:
         bindings.bind(db, person, "web", one["web"], NOW)
 
 
-_WAY: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
-    ("issued", "样例丑", "issue", {}),
-    ("rectifying", "", "acknowledge", {"measure": "逐项核对，明确责任人，限期整改（样例）"}),
-    ("requested", "", "request", {"declared": True}),
-    ("submitted", "", "submit", {"declared": True}),
-    ("claimed", "样例子", "claim", {}),
-    ("returned", "样例子", "return", {"lines": {"整体": "材料没有盖章（样例）"}}),
-    ("proposed", "样例子", "propose", {"method": "材料审核", "finding": "材料齐全，与台账一致（样例）"}),
-    ("closed", "样例丑", "close", {}),
-    ("confirmed", "样例子", "confirm", {"check": "回头看", "method": "现场考察", "finding": "整改属实（样例）"}),
-)
-_PASSED_BY = {"requested": ("requested",), "returned": ("returned",)}  # stations that only their own way calls at
+_SAID: dict[str, tuple[str, dict[str, Any]]] = {  # event → who does it, "" the county's officer, and with what
+    "issue": ("样例丑", {}),
+    "acknowledge": ("", {"measure": "逐项核对，明确责任人，限期整改（样例）"}),
+    "request": ("", {"declared": True}),
+    "submit": ("", {"declared": True}),
+    "ask_extension": ("", {"new_due_on": "2020-06-30", "reason": "物料到货推迟（样例）"}),
+    "grant_extension": ("样例子", {}),
+    "claim": ("样例子", {}),
+    "return": ("样例子", {"lines": {"整体": "材料没有盖章（样例）"}}),
+    "propose": ("样例子", {"method": "现场考察", "finding": "实地查看，与台账一致（样例）"}),
+    "close": ("样例丑", {}),
+    "confirm": ("样例子", {"check": "回头看", "method": "现场考察", "finding": "整改属实（样例）"}),
+    "reopen": (
+        "样例子",
+        {"check": "回头看", "method": "现场考察", "finding": "问题又出现（样例）", "due_on": "2020-06-30"},
+    ),
+    "withdraw": ("样例丑", {"reason": "误列（样例）"}),
+    "refer": ("样例丑", {"document": "样例〔2020〕1号", "reason": "逾期未整改（样例）"}),
+}
+_WAY = ("issue", "acknowledge", "submit", "claim", "propose", "close", "confirm")
+_BACK = (*_WAY[:4], "return", *_WAY[2:6])
+_UNTIL: dict[str, tuple[str, ...]] = {  # the events that lead to where the sample has an item
+    "draft": (),
+    "issued": _WAY[:1],
+    "rectifying": _WAY[:2],
+    "extended": (*_WAY[:2], "ask_extension", "grant_extension"),
+    "requested": (*_WAY[:2], "request"),
+    "submitted": _WAY[:3],
+    "claimed": _WAY[:4],
+    "returned": (*_WAY[:4], "return"),
+    "proposed": _WAY[:5],
+    "closed": _WAY[:6],
+    "closed at last": _BACK,
+    "confirmed": _WAY,
+    "reopened": (*_WAY[:6], "reopen"),
+    "withdrawn": (*_WAY[:1], "withdraw"),
+    "referred": (*_WAY[:2], "refer"),
+}
 
 
 def _item(db: Session, one: dict[str, str], body_id: int) -> None:
@@ -111,22 +137,18 @@ def _item(db: Session, one: dict[str, str], body_id: int) -> None:
     body = db.get_one(Body, body_id)
     item = items.add(
         db, body, NOW - timedelta(days=30), batch_year=bodies.batch_years(db, body_id)[0], number=one["number"],
-        source="绩效评价", category=one["category"], problem=one["problem"], basis=one["basis"], standard=one["standard"],
-        kind="立行立改", due_on=date.fromisoformat(one["due"]) if one["due"] else None,
+        source=one.get("source", "绩效评价"), category=one["category"], problem=one["problem"], basis=one["basis"],
+        standard=one["standard"], kind="立行立改", due_on=date.fromisoformat(one["due"]) if one["due"] else None,
     )  # fmt: skip
     officers = people.holding(db, "county_officer", body_id)
-    for days, (station, by, event, said) in enumerate(_WAY):
-        if one["until"] == "draft":
-            return
-        if one["until"] in _PASSED_BY.get(station, (one["until"],)):
-            person = people.named(db, by)[0] if by else officers[0]
-            more = {"due_on": one["due"]} if event == "issue" else {"holder_id": person.id} if event == "claim" else {}
-            with scope.serving(
-                db, scope.Viewer(person_id=person.id, grants=scope.grants(db, person.id), channel="web")
-            ):
-                item = items.apply(db, item.id, item.version, event, said | more, NOW - timedelta(days=20 - days))
-        if station == one["until"]:
-            return
+    for place, event in enumerate(_UNTIL[one["until"]]):
+        by, said = _SAID[event]
+        person = people.named(db, by)[0] if by else officers[0]
+        more = {"due_on": one["due"]} if event == "issue" else {"holder_id": person.id} if event == "claim" else {}
+        viewer = scope.Viewer(person_id=person.id, grants=scope.grants(db, person.id), channel="web")
+        with scope.serving(db, viewer):
+            at = NOW - timedelta(days=24 - 2 * place)
+            item = items.apply(db, item.id, item.version, event, said | more, at)
 
 
 def seed(turns: TurnThread, sessions: sessionmaker[Session]) -> int:

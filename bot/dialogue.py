@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from bot.flows import Answered, Flow, Step
-from bot.inputs import option_number, universal
+from bot.inputs import asks, option_number, universal
 from bot.messages import Inbound, Invalid, Option, Refused, Reply, Turn, fitted
 from bot.texts import say
 from knowledge.base import KnowledgeBase
@@ -26,6 +26,9 @@ IDLE = timedelta(minutes=30)
 LEANS_FOR = timedelta(minutes=10)
 KEEPS_REST = ("more", "result")  # routes that show what was said before: what waits for 更多 goes on waiting
 _HAN = re.compile(r"[一-鿿]")
+_INQUIRES = re.compile(
+    r"啥|哪|谁|还是|如何|为何|为什么|要求$|条件$"
+)  # beside what bot.inputs.asks takes for a question
 OPENS_AFTER = timedelta(hours=12)
 log = structlog.get_logger()
 
@@ -162,22 +165,20 @@ class Assistant:
         return replace(turn, text=offered[number - 1].value)
 
     def _dispatch(self, turn: Turn) -> Reply:
-        word = universal(turn.text)
-        if word == "更多":
-            return _more(turn)
-        if word == "为什么":
-            return self.handlers.why(turn)
         flow = self.handlers.flows.get(turn.conversation.flow or "")
         if flow is not None:
-            return self._in_flow(turn, flow, word)
+            return self._in_flow(turn, flow, universal(turn.text))
         return self._route(turn) or self._ask(turn)
 
     def _ask(self, turn: Turn) -> Reply:
         return self.handlers.ask(replace(turn, text=secrets.without_phones(turn.text)))
 
     def _route(self, turn: Turn) -> Reply | None:
+        word = universal(turn.text)
+        if word in ("更多", "为什么"):
+            return _more(turn) if word == "更多" else self.handlers.why(turn)
         for route in self.handlers.routes:
-            if match := route.match(universal(turn.text) or turn.text):
+            if match := route.match(word or turn.text):
                 if route.member and turn.user is None:
                     return Reply(text=say("dialogue.members_only"), route="members-only")
                 if route.flow:
@@ -209,10 +210,12 @@ class Assistant:
         if aside is None and word is None:
             try:
                 value = step.parse(turn, turn.text)
-            except Invalid:
+            except Invalid as trouble:
                 if len(turn.text) < 4 or not _HAN.search(turn.text):
                     raise  # no question has so little
-                aside = self._route(turn) or self._ask(turn)
+                aside = self._route(turn) or (self._ask(turn) if _inquires(turn) else None)
+                if aside is None:  # an answer that was mistyped: the form says what it needs
+                    raise Invalid(say("dialogue.mistyped", trouble=str(trouble))) from None
             else:
                 key, value = (value.key, value.value) if isinstance(value, Answered) else (step.key, value)
                 kept = [pair for pair in turn.conversation.answers if pair[0] != key]
@@ -238,6 +241,12 @@ class Assistant:
         answers = dict(turn.conversation.answers)
         text = f"{aside.text}\n{say('dialogue.resume', title=flow.title, ask=step.asked(turn, answers))}"
         return replace(aside, text=text, options=step.offered(turn, answers))
+
+
+def _inquires(turn: Turn) -> bool:
+    """Whether a text that is no answer to the open step is a question."""
+    question = turn.kb.understand(turn.text, turn.now.year)
+    return question.yes_no or bool(question.slots) or asks(turn.text) or bool(_INQUIRES.search(turn.text))
 
 
 def _with_owed(turn: Turn, reply: Reply) -> Reply:

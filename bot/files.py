@@ -1,9 +1,12 @@
-"""Fetches the files that people sent, after the turn and in threads of its own, and stores them under their hash."""
+"""What files are kept, where their bytes lie, and the fetching of those that came by message, after the turn."""
 
+import io
 import os
 import secrets
+import struct
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -12,11 +15,12 @@ from pathlib import Path
 
 import filetype
 import structlog
+from PIL import Image, ImageOps
 from sqlalchemy import event
 from sqlalchemy.orm import Session, UOWTransaction, sessionmaker
 
 from bot.channels import Channel
-from bot.messages import ChannelStopped, Media, Reply, TemporaryFailure, Undeliverable
+from bot.messages import ChannelStopped, Link, Media, Reply, TemporaryFailure, Turn, Undeliverable
 from bot.texts import say
 from storage import bindings, deliveries, files
 from storage.db import transaction
@@ -28,14 +32,41 @@ TRIES = 6
 KEPT = timedelta(days=3)  # for so long the platforms keep what was sent
 MOST_BYTES = 20_000_000
 AGAIN_S = 2.0
+MOST_UNPACKED = 200_000_000  # bytes of an Office file's parts together
 OFFICE = "application/vnd.openxmlformats-officedocument."
-KINDS = ("image/", "audio/", "video/", "application/pdf", "application/msword", "application/vnd.ms-excel", OFFICE)
+WORD, EXCEL = f"{OFFICE}wordprocessingml.document", f"{OFFICE}spreadsheetml.sheet"
+MACROS, OLD_OFFICE = "macros", "old-office"  # what `sniffed` calls Office files that are not kept
+PICTURES = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp", "image/tiff")
+KINDS = (*PICTURES, "application/pdf", WORD, EXCEL)  # what a page takes
+RECORDINGS = ("audio/", "video/")  # and what a message may bring besides
+SIDE = 2000  # pixels of a shown picture's longer side
+MOST_PIXELS, MOST_DECODED = 120_000_000, 50_000_000  # of a picture as sent, and as it is decoded
+Image.MAX_IMAGE_PIXELS = None  # its own limit only warns; `shown` has those above
 log = structlog.get_logger()
+_drawing = threading.Lock()  # one picture is decoded at a time: a large one takes 300 MB
 
 
 def sniffed(data: bytes) -> str:
-    """What the bytes are, as a MIME type; empty when that is not known."""
+    """What the bytes are, as a MIME type, MACROS or OLD_OFFICE; empty when that is not known."""
+    if data.startswith(b"PK"):
+        return _packed(data)
+    if data.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):  # Office until 2003, and newer files with a password
+        return OLD_OFFICE
     return filetype.guess_mime(data) or ""
+
+
+def _packed(data: bytes) -> str:
+    """What an archive is by its parts: programs write them in any order, so the first ones do not tell."""
+    try:
+        parts = zipfile.ZipFile(io.BytesIO(data)).infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return "application/zip"
+    names = {part.filename for part in parts}
+    if any("vbaProject" in name or "/macrosheets/" in name for name in names):
+        return MACROS
+    if sum(part.file_size for part in parts) > MOST_UNPACKED:
+        return "application/zip"
+    return WORD if "word/document.xml" in names else EXCEL if "xl/workbook.xml" in names else "application/zip"
 
 
 def place(folder: Path, digest: str) -> Path:
@@ -56,6 +87,39 @@ def keep(folder: Path, data: bytes) -> str:
             os.fsync(file.fileno())
         part.replace(path)
     return digest
+
+
+def shown(path: Path) -> bytes | None:
+    """A picture drawn anew as JPEG for the screen, without what its camera wrote into it; None when it is none.
+
+    A file of several pages is not drawn: it is worth more as it is.
+    """
+    try:
+        with _drawing, Image.open(path, formats=("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")) as picture:
+            if getattr(picture, "n_frames", 1) > 1 or picture.width * picture.height > MOST_PIXELS:
+                return None
+            picture.draft("RGB", (SIDE, SIDE))
+            if picture.width * picture.height > MOST_DECODED:
+                return None
+            picture.load()
+            turned = ImageOps.exif_transpose(picture)
+            turned.thumbnail((SIDE, SIDE))
+            page = Image.new("RGB", turned.size, "white")
+            page.paste(turned, mask=turned.convert("RGBA").getchannel("A") if turned.has_transparency_data else None)
+            drawn = io.BytesIO()
+            page.save(drawn, "JPEG", quality=85)
+            return drawn.getvalue()
+    except (OSError, ValueError, SyntaxError, struct.error):  # what Pillow's decoders raise on damaged files
+        return None
+
+
+def link(turn: Turn, file: File, label: str) -> Link | None:
+    """What opens a file for whoever is speaking, for a while (OPEN_FOR); None where no web address is set."""
+    base = turn.given.get("base_url", "")
+    if turn.user is None or (not base and turn.inbound.channel != "web"):
+        return None
+    ticket = files.ticket(turn.db, file.id, turn.user.id, turn.now)
+    return Link(label=label, url=f"{base}/f/{file.id}?t={ticket}")
 
 
 class Fetcher:
@@ -138,9 +202,16 @@ class Fetcher:
         except (TemporaryFailure, ChannelStopped) as trouble:
             return self._later(file, trouble.code)
         mime = sniffed(data)
-        if not mime.startswith(KINDS) or len(data) > MOST_BYTES:
+        if not mime.startswith((*KINDS, *RECORDINGS)):
             return self._gave_up(file, "refused", mime or "unknown")
-        digest = keep(self._folder, data)
+        if len(data) > MOST_BYTES:
+            return self._gave_up(file, "refused", "too-big")
+        digest = sha256(data).hexdigest()
+        with transaction(self._sessions) as db, serving(db, SYSTEM):
+            shut = files.quarantined(db, digest)
+        if shut:
+            return self._gave_up(file, "refused", "quarantined")
+        keep(self._folder, data)
         with transaction(self._sessions) as db, serving(db, SYSTEM):
             files.stored(db, file.id, sha256=digest, mime=mime, size=len(data))
         return None
@@ -156,7 +227,7 @@ class Fetcher:
     def _gave_up(self, file: File, state: files.State, reason: str) -> None:
         """Settle a file that will not come, and tell its sender."""
         photo = file.mime.startswith("image")
-        words = say("files.refused", photo=photo) if state == "refused" else say("files.lost", photo=photo)
+        words = say("files.refused", photo=photo, kind=reason) if state == "refused" else say("files.lost", photo=photo)
         with transaction(self._sessions) as db, serving(db, SYSTEM):
             files.tried(db, file.id, state, reason)
             deliveries.put(

@@ -116,14 +116,14 @@ def items_import(
             outcome = itemlists.load(db, file, now, lambda done, of: typer.echo(f"已检查{done}/{of}行", err=True))
         except Unreadable as error:
             _stop(str(error), 1)
-        saved = bool(outcome.added) and not outcome.problems and not dry_run
+        saved = bool(outcome.added or outcome.changed) and not outcome.problems and not dry_run
         if saved:
             db.commit()
         for one in outcome.suspected:
             typer.echo(f"疑似同一项：第{one.row}行 {one.column}\t{one.wrong}")
         _told(outcome, dry_run)
-        if saved:
-            typer.echo(f"撤销这次导入：items import --undo {outcome.token}")
+        if saved and outcome.added:
+            typer.echo(f"撤销这次新增的（更正的不随之恢复）：items import --undo {outcome.token}")
 
 
 def _undone(db: "Session", token: str, now: datetime) -> None:
@@ -145,9 +145,9 @@ def items_export(
     county: Annotated[str | None, typer.Option("--county", help="只要这个县：名称或六位代码")] = None,
     year: Annotated[int | None, typer.Option("--year", help="只要这个示范年度")] = None,
 ) -> None:
-    """导出整改台账：列与清单相同，后面加上进展、状态和销号。"""
+    """导出整改台账：列与清单相同，后面加上进展、状态和销号；另一张表是进度统计。"""
     from bot.workdays import LOCAL
-    from handlers import itemlists
+    from handlers import itemlists, progress
     from storage import bodies
 
     with _system() as (db, now):
@@ -156,7 +156,25 @@ def items_export(
             _stop(f"有几个“{county}”，请改用六位代码。" if found else f"没有登记“{county}”。", 1)
         body_id = found[0].id if found else None
         on = now.astimezone(LOCAL).date()
-        _write(file, lambda path: typer.echo(f"已导出{file}，{itemlists.export(db, path, on, body_id, year)}项。"))
+        also = progress.cells(db, now, body_id, year)
+        _write(
+            file, lambda path: typer.echo(f"已导出{file}，{itemlists.export(db, path, on, body_id, year, also)}项。")
+        )
+
+
+@items_app.command("sample")
+def items_sample(
+    number: Annotated[int, typer.Argument(metavar="N", help="第几次抽查，见对话中的“抽查结果”")], file: WorkbookPath
+) -> None:
+    """生成一次回头看抽查的记录表（打印填写）和名单（可据以重抽）。"""
+    from handlers import samples
+    from storage.samples import numbered
+
+    with _system() as (db, _):
+        sample = numbered(db, number)
+        if sample is None:
+            _stop(f"没有第{number}次抽查。", 1)
+        _write(file, lambda path: typer.echo(f"已生成{file}，抽中{samples.sheet(db, sample, path)}项。"))
 
 
 @people_app.command("template")

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from calendar import monthrange
+from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -147,6 +148,36 @@ def coming_day(text: str, today: date) -> date:
     if found < today:
         raise ValueError("past")
     return found
+
+
+_DIGITS = "[0-9〇一二三四五六七八九十]"
+_SAYS_DAY = re.compile(
+    rf"(?:20\d\d[-./年])?{_DIGITS}{{1,3}}(?:[-./]\d{{1,2}}|月(?:{_DIGITS}{{1,3}}[日号]?|份?[底末]))前?|今[天日]|昨[天日]|前天"
+)
+
+
+def day_within(text: str) -> tuple[str, str]:
+    """The first day that a sentence names, as typed, and the rest of the sentence. Raises ValueError when it names none."""
+    plain = unicodedata.normalize("NFKC", text)
+    match = _SAYS_DAY.search(plain)
+    if match is None:
+        raise ValueError("no day")
+    rest = f"{plain[: match.start()]} {plain[match.end() :]}".strip(" ，,。；;：:、")
+    return match[0].removesuffix("前"), rest
+
+
+def stages(text: str, read: Callable[[str], date]) -> list[tuple[date, str]]:
+    """Steps with their days, by day: 5月31日选址；6月20日装修. `read` reads a day. Raises ValueError."""
+    found = []
+    for part in re.split(r"[；;\n]", text):
+        if part.strip():
+            typed, rest = day_within(part)
+            if len(rest) < 2:
+                raise ValueError("no text")
+            found.append((read(typed), rest[:200]))
+    if not found:
+        raise ValueError("no stage")
+    return sorted(found)
 
 
 _NUMERALS = {"一": 1, "二": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10}

@@ -13,10 +13,11 @@ from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
 from bot.workdays import LOCAL
 from knowledge.checklists import Line
-from storage import deliveries, evidence, items, people, scope
+from storage import deliveries, evidence, items, milestones, people, scope
 from storage.models import Body, Item, Person
 
 SHOWN = 20  # items in one list
+CARD_LIMIT = 600  # characters
 REF = r"(?:#\s*\d{1,9}(?:v\d{1,6})?|(?:第|编号)?\s*[0-9A-Za-z][0-9A-Za-z\-]{0,30}\s*(?:号|项|条)?(?:事项)?)"
 _ID = re.compile(r"#\s*(\d{1,9})(?:v(\d{1,6}))?")
 _NUMBER = re.compile(r"(?:第|编号)?\s*([0-9A-Za-z][0-9A-Za-z\-]{0,30})\s*(?:号|项|条)?(?:事项)?")
@@ -137,6 +138,7 @@ def card(turn: Turn, item: Item, options: Sequence[Option]) -> Reply:
         missing={line.id for line in gaps(turn, item)},
         evidence=len(evidence.standing(turn.db, item)),
         lost=len(evidence.standing(turn.db, item, "refused", "lost")),
+        shut=len(evidence.standing(turn.db, item, "quarantined")),
         elsewhere=[(place_of(turn, one), one.number) for one in evidence.elsewhere(turn.db, item)],
         holder=name_of(turn, item.holder_id) if item.holder_id else "",
         last=last,
@@ -145,8 +147,34 @@ def card(turn: Turn, item: Item, options: Sequence[Option]) -> Reply:
         returned=said_of(past, "return").get("lines") if item.state == "returned" else None,
         names={line.id: line.text for line in checklist(turn, item)},
         proposed=said_of(past, "propose") if item.waiting == "approver" else None,
+        stages=milestones.planned(turn.db, item.id),
+        today=today(turn),
+        recurs_of=_number_of(turn, item.recurs_of),
+        duplicate_of=_number_of(turn, item.duplicate_of),
     )
-    return Reply(text=text, options=tuple(options), route="item.card")
+    options = (*options, Option(label="办理过程", value=f"办理过程 #{item.id}"))
+    return Reply(text=text, options=options, route="item.card")
+
+
+def _number_of(turn: Turn, item_id: int | None) -> str:
+    """The number, in the list, of an item that another one is linked to."""
+    return items.seen(turn.db, item_id).number if item_id is not None else ""
+
+
+def trail(turn: Turn, item: Item) -> Reply:
+    """What happened to an item, event by event, with what was said; what is too long for one message waits for 更多."""
+    names = {line.id: line.text for line in checklist(turn, item)}
+    told = [
+        say("items.event", event=one, who=name_of(turn, one.person_id), at=one.at.astimezone(LOCAL), names=names)
+        for one in items.trail(turn.db, item.id)
+    ]
+    head = say("items.trail", item=item, place=place_of(turn, item), count=len(told))
+    kept = 1
+    while kept < len(told) and len("\n".join((head, *told[: kept + 1]))) <= CARD_LIMIT:
+        kept += 1
+    shown, rest = "\n".join((head, *told[:kept])), "\n".join(told[kept:])
+    text = "\n".join((shown, say("items.trail_goes_on", count=len(told) - kept))) if rest else shown
+    return Reply(text=text, rest=rest, route="item.trail")
 
 
 def said_of(past: Sequence[Any], event: str) -> Mapping[str, Any]:  # Any: rows of ItemEvent and their JSON

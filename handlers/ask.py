@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from bot.dialogue import Route
 from bot.flows import Answers, Flow, Step
+from bot.inputs import asks
 from bot.messages import Invalid, Option, Reply, Turn
 from bot.texts import say
 from knowledge.answer import Before, answer, apply_rule
@@ -384,6 +385,8 @@ def _step(rule: Rule, key: str) -> Step:
     kind = KINDS[key]
 
     def parse(turn: Turn, text: str) -> str:
+        if asks(text):  # 二次申报要什么条件 is no rate of two per cent
+            raise Invalid(kind.ask)
         try:
             return _plain(parse_fact(key, text, year=turn.now.year))
         except ValueError:

@@ -21,6 +21,8 @@ def received(turn: Turn) -> Reply:
     if turn.user is None:
         return Reply(text=say("inbox.not_bound", photo=photo, count=len(turn.inbound.media)), route="inbox.not_bound")
     channel, address = turn.inbound.channel, turn.inbound.address
+    if refusal := _too_much(turn):
+        return Reply(text=refusal, route="inbox.full")
     for media in turn.inbound.media:
         files.receive(
             turn.db,
@@ -35,11 +37,25 @@ def received(turn: Turn) -> Reply:
             sha256=media.sha256,
             size=media.size,
         )
-    together = files.count_since(turn.db, channel, address, turn.now - TOGETHER)
+    together, _ = files.sent_since(turn.db, channel, address, turn.now - TOGETHER)
     count = len(turn.inbound.media)
     fetched = all(media.sha256 for media in turn.inbound.media)
     text = say("inbox.took", photo=photo, count=count, together=together, fetched=fetched)
     return Reply(text=text, route="inbox.took")
+
+
+def _too_much(turn: Turn) -> str:
+    """Why no more is taken: what a link or a day holds is reached. Empty when it is not."""
+    channel, address = turn.inbound.channel, turn.inbound.address
+    size = sum(media.size for media in turn.inbound.media)
+    if link_at := turn.given.get("link_at"):
+        count, bytes_sent = files.sent_since(turn.db, channel, address, link_at)
+        if count >= uploads.MOST_FILES or bytes_sent + size > uploads.MOST_BYTES:
+            return say("inbox.link_full", most=uploads.MOST_FILES, megabytes=uploads.MOST_BYTES // 1_000_000)
+    _, bytes_sent = files.sent_since(turn.db, channel, address, turn.now - timedelta(days=1))
+    if bytes_sent + size > uploads.MOST_BYTES_A_DAY:
+        return say("inbox.day_full", megabytes=uploads.MOST_BYTES_A_DAY // 1_000_000)
+    return ""
 
 
 def upload(turn: Turn) -> Reply:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from bot.dialogue import Route
 from bot.flows import Answers, Flow, Step
+from bot.inputs import asks
 from bot.messages import Invalid, Link, Option, Refused, Reply, Turn
 from bot.texts import say
 from bot.workdays import LOCAL, after
@@ -163,15 +164,15 @@ def _read_role(turn: Turn, text: str) -> str:
 
 
 def person_name(text: str) -> str:
-    """A person's name. Raises Invalid on what cannot be one."""
-    if not re.fullmatch(r"[一-鿿·•]{2,15}|[A-Za-z][A-Za-z .·'-]{1,40}", text):
+    """A person's name. Raises Invalid on what cannot be one, and on a question."""
+    if asks(text) or not re.fullmatch(r"[一-鿿·•]{2,15}|[A-Za-z][A-Za-z .·'-]{1,40}", text):
         raise Invalid(say("inviting.no_name"))
     return text
 
 
 def read_line(_turn: Turn, text: str) -> str:
-    """A title or a unit; 跳过 leaves it out. Raises Invalid when it is too long."""
-    if len(text) > 60:
+    """A title or a unit; 跳过 leaves it out. Raises Invalid when it is too long, or a question."""
+    if len(text) > 60 or asks(text):
         raise Invalid(say("inviting.too_long"))
     return "" if text == "跳过" else text
 

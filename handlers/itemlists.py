@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,14 +14,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from bot import templates
-from bot.inputs import amount, day
+from bot.inputs import amount, day, stages
 from bot.texts import say
 from bot.workbooks import Column, Outcome, Problem, Row, Sheet, clean, day_number, one_for_each_cell, read, required
 from bot.workdays import LOCAL
 from storage import drafts
 from storage.drafts import Draft
 from storage.items import CATEGORIES, KINDS, SOURCES, STATES, overdue_days
-from storage.models import Body, BodyYear, Evidence, Item, ItemEvent, ItemUnit, Unit
+from storage.models import Body, BodyYear, Evidence, Item, ItemEvent, ItemUnit, Milestone, Unit
 
 ALIKE = 90  # per cent of two problems' texts, from which they may be the same item
 TELLS_EVERY = 1000  # rows
@@ -52,6 +52,14 @@ SHEET = Sheet(
         Column(key="person", title="责任人", note="牵头单位的责任人，可以不填", example="张三", width=10),
         Column(key="due_on", title="完成时限", note="写明年份；可以不填，下发前必须定", example="2020-06-30", width=12),
         Column(key="amount", title="涉及资金（万元）", note="可以不填", example="12.5", width=12),
+        Column(
+            key="stages", title="阶段安排", note="分阶段整改的可以写：每步日期和内容，几步之间用分号",
+            example="2020-05-31 完成选址；2020-06-20 完成装修", width=30,
+        ),
+        Column(
+            key="recurs_of", title="再次发生的原编号", note="回头看通过后又出现的，写原来的编号；其他不填", example="2016-01",
+            width=12,
+        ),
     ),
 )  # fmt: skip
 _TOLD = (
@@ -63,7 +71,11 @@ LEDGER = Sheet(
     name=SHEET.name,
     columns=(*SHEET.columns, *(Column(key=key, title=title, note="", example="", width=12) for key, title in _TOLD)),
 )
-_ONCE_ISSUED = ("measure", "due_on")  # the county's, and the transitions': a list does not touch them any more
+_ONCE_ISSUED = (
+    "measure",
+    "due_on",
+    "stages",
+)  # the county's, and the transitions': a list does not touch them any more
 
 
 @dataclass(kw_only=True)
@@ -117,6 +129,7 @@ def load(db: Session, path: Path, now: datetime, told: Callable[[int, int], None
     )
     known = _known(db, now.astimezone(LOCAL).date())
     new: list[tuple[Row, Draft]] = []
+    amended: list[tuple[Item, Draft, dict[str, list[str]]]] = []
     first: dict[tuple[int, int, str], int] = {}
     for count, row in enumerate(table.rows, 1):
         draft = _draft(row, known, outcome.problems)
@@ -125,7 +138,7 @@ def load(db: Session, path: Path, now: datetime, told: Callable[[int, int], None
             if key in first:
                 outcome.problems.append(row.problem("number", say("itemlists.twice", row=first[key])))
             elif key in known.held:
-                _compare(row, draft, *known.held[key], outcome)
+                amended += _compare(row, draft, *known.held[key], outcome)
             else:
                 new.append((row, draft))
             first.setdefault(key, row.number)
@@ -135,7 +148,9 @@ def load(db: Session, path: Path, now: datetime, told: Callable[[int, int], None
     outcome.problems = one_for_each_cell(outcome.problems)
     if not outcome.problems:
         drafts.add(db, [draft for _, draft in new], outcome.token, now)
-        outcome.added = len(new)
+        for item, draft, changed in amended:
+            drafts.amend(db, item, draft, changed, outcome.token, now)
+        outcome.added, outcome.changed = len(new), len(amended)
     return outcome
 
 
@@ -172,6 +187,8 @@ def _draft(row: Row, known: _Known, problems: list[Problem]) -> Draft | None:
         faults.append(row.problem("units", say("itemlists.too_long", most=128)))
     found_on, due_on = (_day(row, key, known.today, faults) for key in ("found_on", "due_on"))
     money = _money(row, faults)
+    planned = _stages(row, due_on, known.today, faults)
+    recurs_of = _recurs_of(row, body, year, known, faults)
     problems += faults
     if faults or body is None or year is None or not all(row[one.key] for one in SHEET.columns if one.required):
         return None
@@ -179,8 +196,39 @@ def _draft(row: Row, known: _Known, problems: list[Problem]) -> Draft | None:
         key: row[key] for key in ("number", "source", "category", "problem", "basis", "standard", "kind", "measure")
     }
     dates = {"found_on": found_on, "due_on": due_on}
-    values = {**texts, **dates, "body_id": body.id, "batch_year": int(year[1]), "amount": money}
-    return Draft(values=values, units=units, person=row["person"])
+    values = {**texts, **dates, "body_id": body.id, "batch_year": int(year[1]), "amount": money, "recurs_of": recurs_of}
+    return Draft(values=values, units=units, person=row["person"], stages=planned)
+
+
+def _stages(row: Row, due_on: date | None, today: date, faults: list[Problem]) -> tuple[tuple[date, str], ...]:
+    """The stages of an item, each with its year written out, none after the deadline."""
+
+    def read(typed: str) -> date:
+        if not typed.startswith("20"):
+            raise ValueError("no year")
+        return day(typed, today)
+
+    try:
+        found = tuple(stages(row["stages"], read)) if row["stages"] else ()
+    except ValueError:
+        faults.append(row.problem("stages", say("itemlists.stages")))
+        return ()
+    if found and due_on is not None and found[-1][0] > due_on:
+        faults.append(row.problem("stages", say("itemlists.stage_late", due=due_on)))
+    return found
+
+
+def _recurs_of(
+    row: Row, body: Body | None, year: re.Match[str] | None, known: _Known, faults: list[Problem]
+) -> int | None:
+    """The item that was confirmed and whose problem has come back."""
+    if not row["recurs_of"] or body is None or year is None:
+        return None
+    found = known.held.get((body.id, int(year[1]), row["recurs_of"]))
+    if found is None or found[0].state != "confirmed":
+        faults.append(row.problem("recurs_of", say("itemlists.no_recurrence", typed=row["recurs_of"])))
+        return None
+    return found[0].id
 
 
 def _body(row: Row, known: _Known, faults: list[Problem]) -> Body | None:
@@ -218,24 +266,35 @@ def _money(row: Row, faults: list[Problem]) -> Decimal | None:
         return None
 
 
-def _compare(row: Row, draft: Draft, item: Item, cells: Sequence[str], outcome: Loaded) -> None:
-    """A row of an item that is on the list already must say the same: its content is changed by nobody's table."""
+def _compare(
+    row: Row, draft: Draft, item: Item, cells: Sequence[str], outcome: Loaded
+) -> list[tuple[Item, Draft, dict[str, list[str]]]]:
+    """What a row changes of an item on the list: of a draft anything, of one that has been issued nothing."""
     values = {
         **draft.values,
         "year": draft.values["batch_year"],
         "units": "、".join(draft.units),
         "person": draft.person,
+        "stages": _staged(draft.stages),
+        "recurs_of": row["recurs_of"],
     }
-    changed = [
-        column
+    changed = {
+        column.key: [held, _text(values[column.key])]
         for column, held in zip(SHEET.columns, cells, strict=False)
         if column.key != "body"
         and not (column.key in _ONCE_ISSUED and item.state != "draft")
         and _bare(_text(values[column.key])) != _bare(held)
-    ]
+    }
     outcome.unchanged += not changed
-    for column in changed:
-        outcome.problems.append(row.problem(column.key, say("itemlists.held", state=STATES[item.state])))  # type: ignore[index]  # the column holds a State
+    if changed and item.state == "draft":
+        return [(item, draft, changed)]
+    for key in changed:
+        outcome.problems.append(row.problem(key, say("itemlists.held", state=STATES[item.state])))  # type: ignore[index]  # the column holds a State
+    return []
+
+
+def _staged(planned: Iterable[tuple[date, str]]) -> str:
+    return "；".join(f"{due} {text}" for due, text in planned)
 
 
 def _bare(text: str) -> str:
@@ -265,8 +324,18 @@ def _alike(new: Iterable[tuple[Row, Draft]], known: _Known) -> list[Problem]:
 # --- export --------------------------------------------------------------------------------------------------------------
 
 
-def export(db: Session, path: Path, on: date, body_id: int | None = None, year: int | None = None) -> int:
-    """Write the 整改台账 of what the viewer sees, by body, year and number; how many items. `on` decides what is overdue."""
+def export(
+    db: Session,
+    path: Path,
+    on: date,
+    body_id: int | None = None,
+    year: int | None = None,
+    also: Mapping[Sheet, Sequence[Sequence[str]]] | None = None,
+) -> int:
+    """Write the 整改台账 of what the viewer sees, by body, year and number; how many items. `on` decides what is overdue.
+
+    `also` are further sheets with their rows.
+    """
     wanted = select(Item).join(Body, Body.id == Item.body_id)
     if body_id is not None:
         wanted = wanted.where(Item.body_id == body_id)
@@ -275,7 +344,8 @@ def export(db: Session, path: Path, on: date, body_id: int | None = None, year: 
     found = list(db.scalars(wanted.order_by(Body.division_code, Body.id, Item.batch_year, Item.number)))
     cells = _cells(db, found, {body.id: body for body in _bodies(db)})
     rows = [[*row, *told] for row, told in zip(cells, _told(db, found, on), strict=True)]
-    templates.write(path, [LEDGER], rows={LEDGER.name: rows})
+    more = {sheet.name: cells for sheet, cells in (also or {}).items()}
+    templates.write(path, [LEDGER, *(also or ())], rows={LEDGER.name: rows, **more})
     return len(found)
 
 
@@ -299,11 +369,18 @@ def _cells(db: Session, found: Sequence[Item], places: dict[int, Body]) -> list[
             units[item_id].append(name)
             if leads:
                 people[item_id] = person
+    planned: dict[int, list[tuple[date, str]]] = defaultdict(list)
+    for ids in _portions(found):
+        wanted = select(Milestone.item_id, Milestone.due_on, Milestone.text).where(Milestone.item_id.in_(ids))
+        for item_id, due_on, text in db.execute(wanted.order_by(Milestone.due_on, Milestone.id)):
+            planned[item_id].append((due_on, text))
+    numbers = {item.id: item.number for item in found}
     own = ("source", "found_on", "category", "problem", "basis", "standard", "kind", "measure")
     return [
         [
             item.number, _shown(places[item.body_id]), str(item.batch_year), *(_text(getattr(item, key)) for key in own),
             "、".join(units[item.id]), people.get(item.id, ""), _text(item.first_due_on), _text(item.amount),
+            _staged(planned[item.id]), numbers.get(item.recurs_of or 0, ""),
         ]
         for item in found
     ]  # fmt: skip

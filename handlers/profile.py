@@ -7,6 +7,7 @@ from typing import Any
 
 from bot.dialogue import IDLE, Route
 from bot.flows import Answers, Flow, Step
+from bot.inputs import asks
 from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
 from bot.workdays import LOCAL
@@ -77,9 +78,9 @@ def _read_field(_turn: Turn, text: str) -> str:
 
 def _read_value(turn: Turn, text: str) -> str:
     field = dict(turn.conversation.answers)["field"]
-    if field == "姓名" and not re.fullmatch(r"[一-鿿·•]{2,15}|[A-Za-z][A-Za-z .·'-]{1,40}", text):
+    if field == "姓名" and (asks(text) or not re.fullmatch(r"[一-鿿·•]{2,15}|[A-Za-z][A-Za-z .·'-]{1,40}", text)):
         raise Invalid(say("profile.no_name"))
-    if field == "职务" and len(text) > 60:
+    if field == "职务" and (len(text) > 60 or asks(text)):
         raise Invalid(say("profile.too_long"))
     if text == "删除" and field != "姓名":
         return ""

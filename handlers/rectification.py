@@ -22,11 +22,12 @@ from bot.items import (
     ref,
     route_of,
     today,
+    trail,
     words,
 )  # fmt: skip
 from bot.messages import Option, Reply, Turn
 from bot.texts import say
-from storage import items
+from storage import evidence, items, milestones
 from storage.models import Item
 
 # --- the list and the card -------------------------------------------------------------------------------------------
@@ -54,10 +55,24 @@ def show(turn: Turn) -> Reply:
     return card(turn, item, _next(turn, item))
 
 
+def history(turn: Turn) -> Reply:
+    """What happened to one item."""
+    match = re.fullmatch(_HISTORY, turn.text)
+    assert match is not None
+    item, _ = named(turn, match["item"])
+    return trail(turn, item)
+
+
 def _next(turn: Turn, item: Item) -> list[Option]:
     """What the viewer can do with an item now."""
     at = ref(item)
-    found = [Option(label=label, value=f"{form} {at}") for events, label, form in _ACTIONS if may(turn, item, events)]
+    staged = bool(milestones.planned(turn.db, item.id))
+    actions = [one for one in _ACTIONS if one[0] != ("plan",) or staged or item.kind == "分阶段"]
+    found = [Option(label=label, value=f"{form} {at}") for events, label, form in actions if may(turn, item, events)]
+    if staged and may(turn, item, ("report",)):
+        found.append(Option(label="阶段完成", value=f"阶段完成 {at}"))
+    if evidence.materials(turn.db, item):
+        found.append(Option(label="看材料", value=f"看材料 #{item.id}"))
     return found
 
 
@@ -66,6 +81,7 @@ _ACTIONS = (
     (("agree",), "同意，申请销号", "同意"),
     (("decline",), "退给经办人", "退给经办人"),
     (("report",), "报进展", "报进展"),
+    (("plan",), "安排阶段", "安排阶段"),
     (("attach",), "传材料", "传材料"),
     (("request",), "申请销号", "申请销号"),
     (("ask_extension",), "申请延期", "申请延期"),
@@ -78,6 +94,7 @@ _ACTIONS = (
     (("close",), "同意销号", "同意"),
     (("refuse",), "不同意销号", "不同意销号"),
     (("confirm",), "记录回头看", "回头看记录"),
+    (("recur",), "登记再次发生", "再次发生"),
     (("grant_extension",), "批准延期", "批准延期"),
     (("deny_extension",), "不批延期", "不批延期"),
     (("withdraw",), "移出清单", "移出清单"),
@@ -138,10 +155,12 @@ _FORMS = {
     ),
 }
 _SHOW = rf"(?:事项|查看事项|看事项|看)\s*(?P<item>{REF})"
+_HISTORY = rf"(?:办理过程|事项过程|过程)\s*(?P<item>{REF})"
 FLOWS = tuple(flow_of(form) for form in _FORMS.values())
 ROUTES = [
     Route(name="items.mine", pattern=r"我的事项|整改事项|事项清单|我的整改", run=mine, member=True, examples=("我的事项",)),
     Route(name="items.show", pattern=_SHOW, run=show, member=True, examples=("事项 3", "事项 #12", "看第3项")),
+    Route(name="items.trail", pattern=_HISTORY, run=history, member=True, examples=("办理过程 3", "办理过程 #12")),
     Route(name="items.to-confirm", pattern=r"待我确认", run=to_confirm, member=True, examples=("待我确认",)),
     route_of(_FORMS["签收事项"], "签收事项", "签收事项 #12v1", "签收第3项"),
     route_of(_FORMS["报进展"], "报进展", "报进展 3", "3号报进展"),

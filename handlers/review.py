@@ -4,13 +4,16 @@ Source: 商办建函〔2020〕144号 三(二), 五.
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from bot.dialogue import Route
 from bot.flows import Answers, Flow, Step
-from bot.inputs import asks, numbers
+from bot.inputs import asks, day, day_within, numbers
 from bot.items import (
+    SHOWN,
     Form,
     act,
     brief,
@@ -24,16 +27,23 @@ from bot.items import (
     listed,
     may,
     named,
+    place_of,
+    ref,
     route_of,
     seen,
     sure,
+    today,
     why_not,
     words,
 )  # fmt: skip
 from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
-from storage import items
+from storage import items, links
 from storage.models import Item
+from storage.secrets import without_phones
+
+MOST_WAYBILLS = 50
+UNLINKED = "不在清单上"
 
 # --- lists -----------------------------------------------------------------------------------------------------------
 
@@ -181,6 +191,78 @@ def _needs_record(answers: Answers) -> bool:
     return answers.get("method") in ("电话回访", "物流追溯")
 
 
+def _ask_record(_turn: Turn, answers: Answers) -> str:
+    return say("review.ask_record", method=answers["method"])
+
+
+def _ask_finding(_turn: Turn, answers: Answers) -> str:
+    return say("review.ask_finding", method=answers.get("method", ""))
+
+
+def _read_record(turn: Turn, text: str) -> dict[str, Any]:  # Any: JSON
+    """What proves a check at a distance: who was called and when, or the waybills that were traced."""
+    if dict(turn.conversation.answers)["method"] == "物流追溯":
+        return {"waybills": _waybills(text)}
+    try:
+        typed, who = day_within(text)
+        called_on = day(typed, today(turn))
+    except ValueError:
+        raise Invalid(say("review.call_unclear")) from None
+    if asks(text) or len(re.findall("[一-鿿]", who)) < 2 or called_on > today(turn):
+        raise Invalid(say("review.call_unclear"))
+    return {"called_on": called_on.isoformat(), "called": without_phones(who)[:200]}
+
+
+def _waybills(text: str) -> list[str]:
+    """Waybill numbers by their shape, as stated: 9 to 20 digits, after at most 4 letters. Raises Invalid."""
+    plain = re.sub(r"运单号?|快递单号?|单号|[:：是为]", " ", unicodedata.normalize("NFKC", text).upper())
+    found = list(dict.fromkeys(part for part in re.split(r"[\s、,，;；和]+", plain) if part))
+    wrong = [one for one in found if not re.fullmatch(r"[A-Z]{0,4}\d{9,20}", one)]
+    if not found or wrong or len(found) > MOST_WAYBILLS:
+        raise Invalid(say("review.waybills_unclear", wrong=wrong[:3], most=MOST_WAYBILLS))
+    return found
+
+
+def _is_duplicate(answers: Answers) -> bool:
+    return "重复" in answers.get("reason", "")
+
+
+def _duplicates(turn: Turn, answers: Answers) -> tuple[Option, ...]:
+    others = links.beside(turn.db, seen(turn, answers["item"][0]))
+    shown = tuple(Option(label=brief(turn, one), value=f"编号{one.number}") for one in others[:SHOWN])
+    return (*shown, Option(label=UNLINKED, value=UNLINKED))
+
+
+def _read_duplicate(turn: Turn, text: str) -> int:
+    """The item on the same list that this one repeats; 0 when it is on none."""
+    if text.strip() == UNLINKED:
+        return 0
+    others = links.beside(turn.db, seen(turn, dict(turn.conversation.answers)["item"][0]))
+    found = next((one.id for one in others if text.strip().removeprefix("编号") == one.number), None)
+    if found is None:
+        raise Invalid(say("review.which_duplicate"))
+    return found
+
+
+def _withdrawal(turn: Turn, answers: Answers) -> dict[str, Any]:  # Any: JSON
+    same = answers.get("duplicate")
+    number = seen(turn, same).number if same else None
+    return {"reason": answers["reason"], "duplicate": number, "duplicate_of": same or None}
+
+
+def _recur(turn: Turn, answers: Answers) -> Reply:
+    """Put a problem that came back on the list again, linked to the item that was confirmed."""
+    item_id, version = answers["item"]
+    before = act(turn, item_id, version, "recur", fields(answers))
+    made = links.recurrence(turn.db, before, answers["problem"], turn.now)
+    options = (
+        Option(label="看新的一项", value=f"事项 #{made.id}"),
+        Option(label="下发", value=f"下发事项 {ref(made)}"),
+    )
+    text = say("review.recurred", before=before, made=made, place=place_of(turn, before))
+    return Reply(text=text, options=options, kind="flow", route="review.recurred")
+
+
 def _failed(answers: Answers) -> bool:
     return bool(answers.get("result") == "不通过")
 
@@ -190,8 +272,8 @@ def _checked(_turn: Turn, answers: Answers) -> dict[str, Any]:  # Any: JSON
 
 
 _METHOD = choice("method", say("review.ask_method"), items.METHODS)
-_FINDING = words("finding", say("review.ask_finding"), 4)
-_RECORD = words("record", say("review.ask_record"), 4, when=_needs_record)
+_FINDING = words("finding", _ask_finding, 4)
+_RECORD = Step(key="record", ask=_ask_record, parse=_read_record, when=_needs_record)
 _REASON = words("reason", say("review.ask_reason"), 2)
 _FORMS = {
     "下发事项": Form(
@@ -227,7 +309,28 @@ _FORMS = {
     ),
     "批准延期": Form(name="批准延期", typed="批准延期|同意延期", events=("grant_extension",)),
     "不批延期": Form(name="不批延期", typed="不批延期|不同意延期", events=("deny_extension",), steps=(_REASON,)),
-    "移出清单": Form(name="移出清单", typed="移出清单", events=("withdraw",), steps=(_REASON,)),
+    "移出清单": Form(
+        name="移出清单",
+        typed="移出清单",
+        events=("withdraw",),
+        steps=(
+            _REASON,
+            Step(
+                key="duplicate",
+                ask=say("review.which_duplicate"),
+                parse=_read_duplicate,
+                options=_duplicates,
+                when=_is_duplicate,
+            ),
+        ),
+        said=_withdrawal,
+    ),
+    "再次发生": Form(
+        name="再次发生",
+        typed="再次发生|登记再次发生",
+        events=("recur",),
+        steps=(words("problem", say("review.ask_problem"), 4),),
+    ),
     "转处理": Form(
         name="转处理",
         typed="转处理",
@@ -237,7 +340,14 @@ _FORMS = {
 }
 _NUMS = r"第?\s*\d{1,4}(?:\s*[、,，和及\-—~至到]\s*第?\s*\d{1,4})*\s*(?:号|项)?"
 _AGREE = rf"(?:(?P<before>{_NUMS})\s*(?:都|均|全部)?同意(?:销号)?|(?:全部|都)同意|同意\s*(?:全部|(?P<one>#\s*\d+(?:v\d+)?)|(?P<after>{_NUMS})))"
-FLOWS = (_AGREED, *(flow_of(form) for form in _FORMS.values()))
+_DONE = {"再次发生": _recur}  # what is done with the answers beside applying the event
+FLOWS = (
+    _AGREED,
+    *(
+        replace(flow_of(form), done=_DONE[form.name]) if form.name in _DONE else flow_of(form)
+        for form in _FORMS.values()
+    ),
+)
 ROUTES = [
     Route(
         name="review.queue", pattern=r"待审(?:事项|核)?|待核查", run=queue, member=True, examples=("待审", "待审事项")

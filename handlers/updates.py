@@ -367,7 +367,7 @@ _UPDATE = Flow(
 
 def attached(turn: Turn, reply: Reply) -> Reply:
     """Put what was just sent into the open form, or onto the item that was just updated; ask when there are several."""
-    if turn.user is None or turn.inbound.kind not in ("image", "file"):
+    if turn.user is None or reply.route != "inbox.took":
         return reply
     sent = evidence.loose_files(turn.db, turn.user.id, turn.now - BEFORE)
     if not sent:

@@ -7,7 +7,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage import scope
-from storage.models import Evidence, File, Item
+from storage.models import MADE, Evidence, File, Item
+
+_EVER = ("stored", "pending", "refused", "lost", "quarantined")
 
 
 def hashes(db: Session, item_id: int) -> list[str]:
@@ -15,7 +17,8 @@ def hashes(db: Session, item_id: int) -> list[str]:
     wanted = (
         select(File.sha256)
         .join(Evidence, Evidence.file_id == File.id)
-        .where(Evidence.item_id == item_id, Evidence.withdrawn_at.is_(None), File.sha256.is_not(None))
+        .where(Evidence.item_id == item_id, Evidence.withdrawn_at.is_(None))
+        .where(File.sha256.is_not(None), File.state != "quarantined")
     )
     return sorted(one for one in db.scalars(wanted) if one)
 
@@ -34,6 +37,17 @@ def standing(db: Session, item: Item, *states: str) -> list[Evidence]:
     return list(db.scalars(wanted.order_by(Evidence.id)))
 
 
+def materials(db: Session, item: Item) -> list[tuple[Evidence, File]]:
+    """What can be opened of an item's evidence in this round, and what is shut away, in order."""
+    wanted = (
+        select(Evidence, File)
+        .join(File, File.id == Evidence.file_id)
+        .where(Evidence.item_id == item.id, Evidence.round == item.round, Evidence.withdrawn_at.is_(None))
+        .where(File.state.in_(("stored", "quarantined")))
+    )
+    return [(proof, file) for proof, file in db.execute(wanted.order_by(Evidence.id))]
+
+
 def elsewhere(db: Session, item: Item) -> list[Item]:
     """The other items that the viewer sees and that the same bytes stand for."""
     own = hashes(db, item.id)
@@ -49,7 +63,7 @@ def elsewhere(db: Session, item: Item) -> list[Item]:
 
 def attach(db: Session, item: Item, file_ids: Sequence[int], line: str, now: datetime) -> None:
     """Let files stand as evidence of an item, for a line of its checklist. The event is the caller's."""
-    known = {one.file_id for one in standing(db, item, "stored", "pending", "refused", "lost")}
+    known = {one.file_id for one in standing(db, item, *_EVER)}
     db.add_all(
         Evidence(
             item_id=item.id,
@@ -70,6 +84,7 @@ def loose_files(db: Session, person_id: int, since: datetime) -> list[int]:
     """The files that somebody sent from a time on and that stand for no item yet."""
     used = select(Evidence.file_id)
     wanted = select(File.id).where(
-        File.person_id == person_id, File.at >= since, File.state.in_(("pending", "stored")), File.id.not_in(used)
-    )
+        File.person_id == person_id, File.at >= since, File.state.in_(("pending", "stored")), File.id.not_in(used),
+        File.channel != MADE,
+    )  # fmt: skip
     return list(db.scalars(wanted.order_by(File.id)))

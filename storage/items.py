@@ -8,6 +8,7 @@ Source: 商办建函〔2020〕144号 三, 五.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, case, or_, select, true, update
@@ -113,81 +114,92 @@ def _extended(item: Item, said: Said, now: datetime) -> dict[str, Any]:
     return {"due_on": item.asked_due_on, "asked_due_on": None, "extensions": item.extensions + 1}
 
 
+def _asked(item: Item, said: Said, now: datetime) -> dict[str, Any]:
+    return {"asked_due_on": date.fromisoformat(said["new_due_on"])}
+
+
+def _waits(whom: str) -> Callable[[Item, Said, datetime], dict[str, Any]]:
+    return lambda item, said, now: {"waiting": whom}
+
+
+def _sent(item: Item, said: Said, now: datetime) -> dict[str, Any]:
+    return {"waiting": "", "submitted_at": now}
+
+
+def _claimed(item: Item, said: Said, now: datetime) -> dict[str, Any]:
+    return {"holder_id": said["holder_id"]}
+
+
+def _released(item: Item, said: Said, now: datetime) -> dict[str, Any]:
+    return {"holder_id": None, "waiting": ""}
+
+
+def _returned(item: Item, said: Said, now: datetime) -> dict[str, Any]:
+    return {**_released(item, said, now), "returns": item.returns + 1}
+
+
+def _closed(item: Item, said: Said, now: datetime) -> dict[str, Any]:
+    return {**_released(item, said, now), "closed_at": now, "progress": 100}
+
+
+def _reopened(item: Item, said: Said, now: datetime) -> dict[str, Any]:
+    due = date.fromisoformat(said["due_on"])
+    return {"due_on": due, "round": item.round + 1, "closed_at": None, "progress": 0}
+
+
+def _withdrawn(item: Item, said: Said, now: datetime) -> dict[str, Any]:
+    return {"waiting": "", "duplicate_of": said.get("duplicate_of")}
+
+
+def _progress(item: Item, said: Said, now: datetime) -> dict[str, Any]:
+    return {"progress": int(said.get("progress", item.progress))}
+
+
+_TEXTS = ("source", "category", "problem", "basis", "standard", "kind", "measure")
+_FROM_TEXT: Mapping[str, Callable[[str], Any]] = {  # Any: the type of the column
+    "found_on": date.fromisoformat, "due_on": date.fromisoformat, "amount": Decimal,
+}  # fmt: skip
+
+
+def _amended(item: Item, said: Said, now: datetime) -> dict[str, Any]:
+    """The columns that a list gives anew; those of a draft only, so that no deadline in force is touched."""
+    values = {key: after for key, (_, after) in said["changed"].items() if key in _TEXTS}
+    for key, read in _FROM_TEXT.items():
+        if key in said["changed"]:
+            values[key] = read(said["changed"][key][1]) if said["changed"][key][1] else None
+    return values | ({"first_due_on": values["due_on"]} if "due_on" in values else {})
+
+
 TRANSITIONS: Mapping[str, Transition] = {
+    "amend": Transition(before=("draft",), after=None, roles=_REVIEWER, needs=("changed",), sets=_amended),
     "issue": Transition(
-        before=("draft",), after="issued", roles=_APPROVER, needs=("due_on",), other_than=("draft",), sets=_due
+        before=("draft",), after="issued", roles=_APPROVER, needs=("due_on",), other_than=("draft", "amend"), sets=_due
     ),
     "acknowledge": Transition(before=("issued",), after="rectifying", roles=_OFFICER, needs=("measure",), sets=_dated),
+    "plan": Transition(before=("issued", *WORKING), after=None, roles=_OFFICER, needs=("stages",)),
     "report": Transition(
-        before=WORKING,
-        after=None,
-        roles=(*_OFFICER, "contractor", "hotline"),
-        needs=("text",),
-        sets=lambda item, said, now: {"progress": int(said.get("progress", item.progress))},
+        before=WORKING, after=None, roles=(*_OFFICER, "contractor", "hotline"), needs=("text",), sets=_progress
     ),
     "attach": Transition(before=WORKING, after=None, roles=(*_OFFICER, "contractor"), needs=("files",)),
     "detach": Transition(before=WORKING, after=None, roles=_OFFICER, needs=("files",)),
-    "request": Transition(
-        before=WORKING,
-        after=None,
-        roles=_OFFICER,
-        needs=("declared",),
-        sets=lambda item, said, now: {"waiting": "head"},
-    ),
-    "agree": Transition(
-        before=WORKING,
-        after="submitted",
-        roles=("county_head",),
-        waiting="head",
-        sets=lambda item, said, now: {"waiting": "", "submitted_at": now},
-    ),
+    "request": Transition(before=WORKING, after=None, roles=_OFFICER, needs=("declared",), sets=_waits("head")),
+    "agree": Transition(before=WORKING, after="submitted", roles=("county_head",), waiting="head", sets=_sent),
     "decline": Transition(
-        before=WORKING,
-        after=None,
-        roles=("county_head",),
-        needs=("reason",),
-        waiting="head",
-        sets=lambda item, said, now: {"waiting": ""},
+        before=WORKING, after=None, roles=("county_head",), needs=("reason",), waiting="head", sets=_waits("")
     ),
-    "submit": Transition(
-        before=WORKING,
-        after="submitted",
-        roles=_OFFICER,
-        needs=("declared",),
-        sets=lambda item, said, now: {"waiting": "", "submitted_at": now},
-    ),
-    "recall": Transition(
-        before=(*WORKING, "submitted"),
-        after="rectifying",
-        roles=_OFFICER,
-        sets=lambda item, said, now: {"waiting": ""},
-    ),
+    "submit": Transition(before=WORKING, after="submitted", roles=_OFFICER, needs=("declared",), sets=_sent),
+    "recall": Transition(before=(*WORKING, "submitted"), after="rectifying", roles=_OFFICER, sets=_waits("")),
     "claim": Transition(
         before=("submitted",),
         after="verifying",
         roles=_REVIEWER,
         other_than=("submit", "agree", "request"),
-        sets=lambda item, said, now: {"holder_id": said["holder_id"]},
+        sets=_claimed,
     ),
-    "release": Transition(
-        before=("verifying",),
-        after="submitted",
-        roles=_REVIEWER,
-        sets=lambda item, said, now: {"holder_id": None, "waiting": ""},
-    ),
-    "return": Transition(
-        before=("verifying",),
-        after="returned",
-        roles=_REVIEWER,
-        needs=("lines",),
-        sets=lambda item, said, now: {"holder_id": None, "waiting": "", "returns": item.returns + 1},
-    ),
+    "release": Transition(before=("verifying",), after="submitted", roles=_REVIEWER, sets=_released),
+    "return": Transition(before=("verifying",), after="returned", roles=_REVIEWER, needs=("lines",), sets=_returned),
     "propose": Transition(
-        before=("verifying",),
-        after=None,
-        roles=_REVIEWER,
-        needs=("method", "finding"),
-        sets=lambda item, said, now: {"waiting": "approver"},
+        before=("verifying",), after=None, roles=_REVIEWER, needs=("method", "finding"), sets=_waits("approver")
     ),
     "close": Transition(
         before=("verifying",),
@@ -195,15 +207,10 @@ TRANSITIONS: Mapping[str, Transition] = {
         roles=_APPROVER,
         other_than=("propose", "claim", "submit", "agree"),
         waiting="approver",
-        sets=lambda item, said, now: {"waiting": "", "holder_id": None, "closed_at": now, "progress": 100},
+        sets=_closed,
     ),
     "refuse": Transition(
-        before=("verifying",),
-        after=None,
-        roles=_APPROVER,
-        needs=("reason",),
-        waiting="approver",
-        sets=lambda item, said, now: {"waiting": ""},
+        before=("verifying",), after=None, roles=_APPROVER, needs=("reason",), waiting="approver", sets=_waits("")
     ),
     "confirm": Transition(
         before=("closed",),
@@ -218,19 +225,11 @@ TRANSITIONS: Mapping[str, Transition] = {
         roles=_REVIEWER,
         needs=("check", "method", "finding", "due_on"),
         other_than=("close",),
-        sets=lambda item, said, now: {
-            "due_on": date.fromisoformat(said["due_on"]),
-            "round": item.round + 1,
-            "closed_at": None,
-            "progress": 0,
-        },
+        sets=_reopened,
     ),
+    "recur": Transition(before=("confirmed",), after=None, roles=_REVIEWER, needs=("problem",)),
     "ask_extension": Transition(
-        before=WORKING,
-        after=None,
-        roles=("county_head", "county_officer"),
-        needs=("new_due_on", "reason"),
-        sets=lambda item, said, now: {"asked_due_on": date.fromisoformat(said["new_due_on"])},
+        before=WORKING, after=None, roles=_OFFICER, needs=("new_due_on", "reason"), sets=_asked
     ),
     "grant_extension": Transition(before=WORKING, after=None, roles=_REVIEWER, sets=_extended),
     "deny_extension": Transition(
@@ -241,11 +240,7 @@ TRANSITIONS: Mapping[str, Transition] = {
         sets=lambda item, said, now: {"asked_due_on": None},
     ),
     "withdraw": Transition(
-        before=("draft", *OPEN),
-        after="withdrawn",
-        roles=_APPROVER,
-        needs=("reason",),
-        sets=lambda item, said, now: {"waiting": "", "duplicate_of": said.get("duplicate_of")},
+        before=("draft", *OPEN), after="withdrawn", roles=_APPROVER, needs=("reason",), sets=_withdrawn
     ),
     "refer": Transition(
         before=OPEN,
@@ -253,7 +248,7 @@ TRANSITIONS: Mapping[str, Transition] = {
         roles=("province_approver", "province_leader"),
         needs=("document", "reason"),
         other_than=("claim",),
-        sets=lambda item, said, now: {"waiting": ""},
+        sets=_waits(""),
     ),
 }
 _SIGNATURES = ("close",)  # two people even where one operates everything (试点模式)
@@ -282,7 +277,7 @@ def apply(
 ) -> Item:
     """Apply an event by the session's viewer to the item as of `version`; the item afterwards.
 
-    `pilot` lets one person hold several parts, except for closing. Raises NotFound, scope.OutOfScope, Overtaken,
+    `pilot` lets one person hold several parts, except for closing, and says so in the event. Raises NotFound, scope.OutOfScope, Overtaken,
     Incomplete or SamePerson, with nothing changed.
     """
     item = find(db, item_id)
@@ -292,15 +287,13 @@ def apply(
         raise _overtaken(db, item)
     if missing := [field for field in rule.needs if not said.get(field)]:
         raise Incomplete(missing)
-    if not pilot or event in _SIGNATURES:
-        _other_person(db, item, rule)
+    if (same := _same_person(db, item, rule)) is not None:
+        if not pilot or event in _SIGNATURES:
+            raise SamePerson(same)
+        said = {**said, "pilot": same}
     before = item.state
-    values = {
-        "state": rule.after or item.state,
-        "version": version + 1,
-        "changed_at": now,
-        **rule.sets(item, said, now),
-    }
+    fixed = {"state": rule.after or item.state, "version": version + 1, "changed_at": now}
+    values = {**fixed, **_held(item, now), **rule.sets(item, said, now)}
     changed = (
         update(Item)
         .where(Item.id == item.id, Item.version == version)
@@ -317,6 +310,13 @@ def apply(
     item = find(db, item_id)
     _note(db, item, event, before, role, said, now)
     return item
+
+
+def _held(item: Item, now: datetime) -> dict[str, int]:
+    """How long each side has held an item until now, when one does."""
+    since_s = max(0, int(now.timestamp()) - int(item.changed_at.timestamp()))
+    sides = {"county_s": AT_COUNTY, "province_s": AT_PROVINCE}
+    return {key: getattr(item, key) + since_s for key, states in sides.items() if item.state in states}
 
 
 def _overtaken(db: Session, item: Item) -> Overtaken:
@@ -349,11 +349,11 @@ def _works_on(db: Session, person_id: int | None, item: Item) -> bool:
     return db.scalars(own).first() is not None
 
 
-def _other_person(db: Session, item: Item, rule: Transition) -> None:
-    """Two people where the table asks for two: in this round, somebody else did the events named."""
+def _same_person(db: Session, item: Item, rule: Transition) -> str | None:
+    """What the viewer has done in this round, where the table asks for another person than did it."""
     person_id = scope.viewer_of(db).person_id
     if person_id is None or not rule.other_than:
-        return
+        return None
     latest = case({"draft": 0}, value=ItemEvent.event, else_=1)
     past = (
         select(ItemEvent.event)
@@ -361,8 +361,7 @@ def _other_person(db: Session, item: Item, rule: Transition) -> None:
         .where(ItemEvent.version > _round_began(db, item))
         .order_by(latest.desc(), ItemEvent.version.desc())
     )
-    if (event := db.scalars(past).first()) is not None:
-        raise SamePerson(event)
+    return db.scalars(past).first()
 
 
 def _round_began(db: Session, item: Item) -> int:
@@ -411,18 +410,9 @@ def trail(db: Session, item_id: int) -> list[ItemEvent]:
     return list(db.scalars(select(ItemEvent).where(ItemEvent.item_id == item_id).order_by(ItemEvent.version)))
 
 
-def open_items(db: Session, body_id: int, on: date) -> list[Item]:
-    """A body's unfinished items, most urgent first: overdue, then by deadline, without one last.
-
-    Source: 商办建函〔2020〕144号 三(一).
-    """
-    wanted = select(Item).where(Item.body_id == body_id, Item.state.in_(OPEN))
-    return sorted(db.scalars(wanted), key=lambda one: (one.due_on or date.max, one.number))
-
-
 def working(db: Session, *states: State) -> list[Item]:
     """The first items in some states that the viewer works on, most urgent first: a contractor's are their unit's."""
-    wanted = select(Item).where(Item.state.in_(states or OPEN), _own(scope.viewer_of(db)))
+    wanted = select(Item).where(Item.state.in_(states or OPEN), own(scope.viewer_of(db)))
     return list(db.scalars(wanted.order_by(Item.due_on.is_(None), Item.due_on, Item.body_id, Item.id).limit(500)))
 
 
@@ -434,16 +424,16 @@ def held(db: Session, person_id: int) -> list[Item]:
 
 def seen(db: Session, item_id: int) -> Item:
     """An item that the viewer works on or reads; a contractor's must be their unit's. Raises NotFound."""
-    wanted = select(Item).where(Item.id == item_id, _own(scope.viewer_of(db)))
+    wanted = select(Item).where(Item.id == item_id, own(scope.viewer_of(db)))
     found = db.scalars(wanted.execution_options(populate_existing=True)).one_or_none()
     if found is None:
         raise NotFound(str(item_id))
     return found
 
 
-def _own(viewer: scope.Viewer) -> ColumnElement[bool]:
+def own(viewer: scope.Viewer) -> ColumnElement[bool]:
     """The condition that an item is the viewer's: in a body where they are more than a contractor, or of their unit."""
-    if viewer.system:
+    if "contractor" not in viewer.roles:  # the filter of every select leaves what the others read
         return true()
     readers = [role for role in scope.READERS if role != "contractor"]
     theirs = (

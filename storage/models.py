@@ -295,6 +295,20 @@ class Item(OfBody, Base):
         UniqueConstraint("body_id", "batch_year", "number"),
         Index("ix_item_state", "body_id", "state", "due_on"),
         Index("ix_item_queue", "state", "submitted_at"),
+        Index(
+            "ix_item_numbers",
+            "body_id",
+            "batch_year",
+            "state",
+            "due_on",
+            "first_due_on",
+            "returns",
+            "round",
+            "recurs_of",
+            "county_s",
+            "province_s",
+            "changed_at",
+        ),  # fmt: skip  # all that storage.numbers counts: the rows themselves are not read
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -320,7 +334,9 @@ class Item(OfBody, Base):
     returns: Mapped[int] = mapped_column(default=0)
     extensions: Mapped[int] = mapped_column(default=0)
     asked_due_on: Mapped[date | None]  # the extension that is asked for
-    recurs_of: Mapped[int | None] = mapped_column(ForeignKey("item.id"))
+    county_s: Mapped[int] = mapped_column(default=0, server_default="0")  # how long the county has held it, up to
+    province_s: Mapped[int] = mapped_column(default=0, server_default="0")  # changed_at; and how long the province
+    recurs_of: Mapped[int | None] = mapped_column(ForeignKey("item.id"))  # confirmed, and the problem came back
     duplicate_of: Mapped[int | None] = mapped_column(ForeignKey("item.id"))
     issued_at: Mapped[datetime | None]
     submitted_at: Mapped[datetime | None]
@@ -389,6 +405,21 @@ class ItemEvent(OfBody, Base):
     at: Mapped[datetime] = mapped_column(index=True)
 
 
+class Sample(MaybeOfBody, Base):
+    """A draw for a follow-up check, kept so that anybody can repeat it (storage.samples)."""
+
+    __tablename__ = "sample"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    batch_year: Mapped[int | None]  # None: all years
+    share: Mapped[int]  # per cent: so many bad ones would be noticed
+    seed: Mapped[str] = mapped_column(String(128))
+    listed: Mapped[list[Any]]  # [item's number, the line that stands for it], in the order of the lines
+    drawn: Mapped[list[Any]]  # [item's number, why], in the order of the draw
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    at: Mapped[datetime]
+
+
 # --- what is sent, stored and recorded -------------------------------------------------------------------------------
 
 
@@ -428,8 +459,11 @@ class Delivery(Base):
     acked_at: Mapped[datetime | None]
 
 
+MADE = "made"  # the channel of a file that the program made for a person
+
+
 class File(MaybeOfBody, Base):
-    """A file that somebody sent. `body_id` is the body spoken for then; the bytes lie under their hash."""
+    """A file that somebody sent, or that was made for them. `body_id` is the body spoken for then; the bytes lie under their hash."""
 
     __tablename__ = "file"
     __table_args__ = (Index("ix_file_sender", "channel", "address", "id"),)

@@ -41,12 +41,20 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "see_phone": ("province_officer", "hotline"),
     "broadcast": ("province_officer",),
     "approve": ("province_approver",),
+    "quarantine": ("province_officer", "province_approver"),
+    "check": ("province_officer", "province_approver"),
+    "make_papers": ("county_officer", "county_head", "city", *PROVINCE),
     "answer_questions": ("province_officer", "province_approver"),
 }
 
 
 class OutOfScope(Exception):
     """A write that the viewer's roles do not allow. The doors say "not found"."""
+
+
+def prefix_of(code: str) -> str:
+    """What the codes within a division begin with: 62 for a province, 6205 for a city."""
+    return code[:2] if code.endswith("0000") else code[:4] if code.endswith("00") else code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +67,8 @@ class Grant:
 
     @property
     def prefix(self) -> str:
-        """What the codes of the division's counties begin with: 62 for a province, 6205 for a city."""
-        code = self.division_code or ""
-        return code[:2] if code.endswith("0000") else code[:4] if code.endswith("00") else code
+        """What the codes of the division's counties begin with."""
+        return prefix_of(self.division_code or "")
 
 
 @dataclass(frozen=True, kw_only=True)

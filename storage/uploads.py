@@ -10,6 +10,9 @@ from storage.models import UploadLink
 from storage.secrets import digest
 
 LASTS = timedelta(minutes=30)
+MOST_FILES = 20  # through one link
+MOST_BYTES = 200_000_000  # through one link
+MOST_BYTES_A_DAY = 1_000_000_000  # of one sender, whichever way they come
 
 
 def make(db: Session, channel: str, address: str, person_id: int, now: datetime) -> str:

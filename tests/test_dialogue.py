@@ -9,7 +9,7 @@ from bot.app import Desk
 from bot.dialogue import Handlers
 from bot.inputs import option_number, universal
 from bot.messages import Inbound, Reply
-from handlers import ask, binding, demo, inviting, menu, profile, rectification, review, updates
+from handlers import ask, binding, demo, inviting, menu, papers, profile, rectification, review, updates
 from knowledge.answer import answer
 from storage import conversations
 from storage.db import transaction
@@ -190,6 +190,7 @@ def test_every_route_example_reaches_its_own_route_alone() -> None:
         *rectification.ROUTES,
         *updates.ROUTES,
         *review.ROUTES,
+        *papers.ROUTES,
         *ask.ROUTES,
         *demo.ROUTES,
     ]

@@ -14,15 +14,15 @@ from bot.app import open_database
 from bot.settings import Paths, Settings
 from handlers import itemlists
 from handlers.itemlists import SHEET
-from storage import bodies, drafts, items
+from storage import bodies, drafts, items, milestones
 from storage.db import transaction
-from storage.models import Audit, Item, ItemEvent, ItemUnit
+from storage.models import Audit, Item, ItemEvent, ItemUnit, Milestone
 from storage.scope import SYSTEM, serving
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 NOW = datetime(2020, 4, 24, 4, tzinfo=UTC)
 GOOD = ("1", "秦安县（620522）", "2016", "绩效评价", "2019-11-20", "站点", "三个站点停止运营，门店上锁", "附件1-3.2", "恢复运营",
-        "立行立改", "", "秦安县工信商务局、秦安县财政局", "样例甲", "2020.6.30", "12.5")  # fmt: skip
+        "立行立改", "", "秦安县工信商务局、秦安县财政局", "样例甲", "2020.6.30", "12.5", "", "")  # fmt: skip
 
 
 def filled(path: Path, rows: Sequence[Sequence[object]]) -> Path:
@@ -88,7 +88,7 @@ def test_what_is_exported_comes_back_unchanged(county: sessionmaker[Session], tm
 
 def test_every_bad_cell_is_named_and_nothing_is_stored(county: sessionmaker[Session], tmp_path: Path) -> None:
     bad = {"body": "清水县", "year": "2017", "source": "听说", "found_on": "2020-05-01", "category": "站店",
-           "kind": "随缘", "due_on": "2020.4.31", "amount": "-3", "number": "9" * 40, "problem": "", "units": ""}  # fmt: skip
+           "kind": "随缘", "due_on": "2020.4.31", "amount": "-3", "stages": "5月31日完成选址", "recurs_of": "77", "number": "9" * 40, "problem": "", "units": ""}  # fmt: skip
     rows = [GOOD, *(with_(**{"number": f"n{place}", key: value}) for place, (key, value) in enumerate(bad.items())), GOOD,
             with_(number="x", due_on="6月30日")]  # fmt: skip
     outcome = load(county, filled(tmp_path / "in.xlsx", rows))
@@ -102,14 +102,55 @@ def test_every_bad_cell_is_named_and_nothing_is_stored(county: sessionmaker[Sess
     assert count(county, Item, ItemEvent, ItemUnit) == [0, 0, 0]
 
 
-def test_a_changed_row_is_refused_and_a_like_one_is_shown(county: sessionmaker[Session], tmp_path: Path) -> None:
+def test_a_changed_row_is_refused_once_issued_and_a_like_one_is_shown(
+    county: sessionmaker[Session], tmp_path: Path
+) -> None:
     load(county, filled(tmp_path / "in.xlsx", [GOOD]))
+    with transaction(county) as db, serving(db, SYSTEM):
+        items.apply(db, db.scalars(select(Item.id)).one(), 1, "issue", {"due_on": "2020-06-30"}, NOW)
     refused = load(county, filled(tmp_path / "in.xlsx", [with_(standard="另一标准")]))
     assert [(one.row, one.column) for one in refused.problems] == [(2, "I列“整改标准”")]
     alike = load(county, filled(tmp_path / "in.xlsx", [with_(number="2", problem="三个站点停止运营，门店 上锁。")]))
     assert alike.added == 1 and "编号1" in alike.suspected[0].wrong
     other_year = load(county, filled(tmp_path / "in.xlsx", [with_(year="2019年度")]))
     assert (other_year.added, other_year.suspected) == (1, [])
+
+
+def test_a_newer_list_amends_drafts_with_what_changed(county: sessionmaker[Session], tmp_path: Path) -> None:
+    first = load(county, filled(tmp_path / "in.xlsx", [GOOD]))
+    newer = with_(
+        standard="三个站点恢复运营", kind="分阶段", due_on="2020-07-15", amount="", units="秦安县商务局", person="样例乙",
+        stages="2020-06-20 完成装修；2020-05-31 完成选址",
+    )  # fmt: skip
+    amended = load(county, filled(tmp_path / "in.xlsx", [newer]))
+    assert (amended.problems, amended.added, amended.changed) == ([], 0, 1)
+    assert load(county, filled(tmp_path / "in.xlsx", [newer])).unchanged == 1
+    with transaction(county) as db, serving(db, SYSTEM):
+        item = db.scalars(select(Item)).one()
+        assert (item.state, item.version, item.standard, item.amount) == ("draft", 2, "三个站点恢复运营", None)
+        assert item.first_due_on == item.due_on == date(2020, 7, 15)
+        event = items.trail(db, item.id)[-1]
+        assert (event.event, event.said["changed"]["due_on"]) == ("amend", ["2020-06-30", "2020-07-15"])
+        assert [one.text for one in milestones.planned(db, item.id)] == ["完成选址", "完成装修"]
+    assert count(county, ItemUnit, Milestone) == [1, 2]
+    late = load(county, filled(tmp_path / "in.xlsx", [with_(stages="2020-12-31 完成选址")]))
+    assert [one.column for one in late.problems] == ["P列“阶段安排”"]
+    with transaction(county) as db, serving(db, SYSTEM):
+        assert drafts.undo(db, first.token, NOW) == 1
+    assert count(county, Item, ItemUnit, Milestone) == [0, 0, 0]
+
+
+def test_a_list_names_the_item_whose_problem_came_back(county: sessionmaker[Session], tmp_path: Path) -> None:
+    load(county, filled(tmp_path / "in.xlsx", [GOOD]))
+    again = filled(tmp_path / "again.xlsx", [with_(number="2", recurs_of="1")])
+    assert [one.column for one in load(county, again).problems] == ["Q列“再次发生的原编号”"]
+    with transaction(county) as db, serving(db, SYSTEM):
+        first = db.scalars(select(Item)).one()
+        first.state = "confirmed"
+    assert load(county, again).added == 1
+    with transaction(county) as db, serving(db, SYSTEM):
+        assert db.scalars(select(Item.recurs_of).where(Item.number == "2")).one() == first.id
+    assert load(county, again).unchanged == 1
 
 
 def test_an_import_is_undone_until_somebody_has_acted(county: sessionmaker[Session], tmp_path: Path) -> None:
@@ -144,6 +185,9 @@ def test_an_operator_imports_undoes_and_exports(
     assert program("items", "export", "out.xlsx", "--county", "秦安县", "--year", "2016", cwd=tmp_path).stdout.endswith(
         "1项。\n"
     )
+    exported = openpyxl.load_workbook(tmp_path / "out.xlsx")
+    assert exported["进度统计"]["D2"].value == "1"
+    assert program("items", "sample", "1", "s.xlsx", cwd=tmp_path).returncode == 1
     assert program("items", "import", "--undo", token, cwd=tmp_path).stdout == "已撤销，删去1项。\n"
     assert program("items", "import", cwd=tmp_path).returncode == 2
 

@@ -1,8 +1,15 @@
-"""The manual names every setting and every error code that the program knows, and no other."""
+"""The manual names every setting and error code that the program knows, and only commands and addresses it has."""
 
 import re
+import tomllib
+from configparser import ConfigParser
 
+import typer.main
+from click import Group
+
+from bot.__main__ import app
 from bot.channels.errors import ERRORS
+from bot.files import MOST_BYTES
 from bot.settings import Settings
 from tests.conftest import ROOT
 
@@ -22,3 +29,45 @@ def test_the_table_of_settings_is_the_programs() -> None:
 def test_the_table_of_error_codes_is_the_programs() -> None:
     rows = re.findall(r"^\| (-?\d[\d、-]*) \|", MANUAL.split("## 8.")[1], re.MULTILINE)
     assert sorted(int(code) for row in rows for code in row.split("、")) == sorted(ERRORS)
+
+
+def block(first: str) -> str:
+    """The fenced block that begins with some words."""
+    return next(one for one in re.findall(r"```\n(.*?)```", MANUAL, re.DOTALL) if one.startswith(first))
+
+
+def test_every_command_that_is_named_exists() -> None:
+    root = typer.main.get_command(app)
+    said = re.findall(r"countydesk ((?:[a-z]+ ?)+)", MANUAL)
+    assert len(said) > 15
+    for words in said:
+        command = root
+        for word in words.split():
+            if not isinstance(command, Group):
+                break
+            assert word in command.commands, words
+            command = command.commands[word]
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert set(re.findall(r"make ([a-z]+)", MANUAL.split("apt-get", 1)[1].split("\n", 1)[1])) <= set(targets)
+
+
+def test_the_extras_that_are_installed_exist() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    named = [one for some in re.findall(r"'\.\[([a-z,]+)\]'", MANUAL) for one in some.split(",")]
+    assert named and set(named) <= set(extras)
+
+
+def test_the_unit_and_the_proxies_fit_each_other() -> None:
+    unit = ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]  # keys of a unit are written as they are
+    unit.read_string(block("[Unit]"))
+    service = unit["Service"]
+    assert service["ExecStart"] == f"{service['WorkingDirectory']}/.venv/bin/countydesk serve"
+    assert service["WorkingDirectory"].startswith(service["ReadWritePaths"])
+    nginx = block("server {")
+    assert nginx.count("{") == nginx.count("}")
+    assert int(re.findall(r"client_max_body_size (\d+)m", nginx)[0]) * 2**20 > MOST_BYTES
+    addresses = re.findall(r"(?:proxy_pass http://|reverse_proxy )([\d.:]+)", nginx + block("desk.example"))
+    serve = typer.main.get_command(app).commands["serve"]  # type: ignore[attr-defined]  # a group
+    ours = {one.name: one.default for one in serve.params}
+    assert set(addresses) == {f"{ours['host']}:{ours['port']}"}

@@ -356,46 +356,6 @@ def test_every_category_has_a_checklist(kb: KnowledgeBase) -> None:
     assert set(kb.checklists) == set(items.CATEGORIES)
 
 
-QUESTIONS = ("专项资金能不能买流量？", "大屏能装吗", "每个站点补多少钱", "二次申报要什么条件？", "帮助", "菜单")
-
-
-def scripts(office: Office) -> list[tuple[str, list[str]]]:
-    """Each form with answers that lead through every step of it, up to the last look."""
-    at = {number: f"#{office.item(number).id}" for number in range(1, 6)}
-    return [
-        ("clerk", [f"报进展 {at[1]}", "已经动工一半了"]),
-        ("clerk", [f"申请延期 {at[1]}", "7月10日", "汛期道路中断"]),
-        ("clerk", ["申请销号", at[2], "纸质材料已报，无电子件"]),
-        ("clerk", [f"传材料 {at[1]}", "其他材料"]),
-        ("clerk", [f"{'1、3改完了'}", "纸质材料已报，无电子件"]),
-        ("approver", [f"移出清单 {at[5]}", "与另一项重复"]),
-        ("approver", [f"转处理 {at[5]}", "样例〔2020〕1号", "拒不整改"]),
-        ("officer", [f"退回事项 {at[4]}", "1 照片看不清"]),
-        ("officer", [f"提请销号 {at[4]}", "物流追溯", "运单号123456", "三日内送达"]),
-    ]
-
-
-def test_two_hundred_digressions_leave_every_form_where_it_was(office: Office, url: str) -> None:
-    if not url.startswith("sqlite"):
-        pytest.skip("the database does not matter to forms")
-    office.issued()
-    office.say("clerk", f"申请销号 #{office.item(4).id}", "纸质材料已报，无电子件", "确认")
-    office.say("officer", f"认领事项 #{office.item(4).id}")
-    count = 0
-    while count < 200:
-        for who, said in scripts(office):
-            for number, text in enumerate(said):
-                asked = office.reply(who, text)
-                assert asked.kind == "flow", (said, text, asked.text)
-                question = QUESTIONS[count % len(QUESTIONS)]
-                aside = office.reply(who, question)
-                count += 1
-                assert aside.options == asked.options, (said, number, question)
-                assert asked.text.splitlines()[-1] in aside.text, (said, number, question)
-            office.say(who, "取消")
-    assert {office.item(n).version for n in (1, 2, 3, 5)} == {3}  # drafted, issued, acknowledged: nothing since
-
-
 def test_each_route_of_items_claims_its_own_examples() -> None:
     routes = [*rectification.ROUTES, *updates.ROUTES, *review.ROUTES]
     for route in routes:

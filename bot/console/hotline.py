@@ -124,7 +124,10 @@ def _caller(desk: Desk, call: Call | None) -> dict[str, Any]:  # Any: what the c
                 (year, list(facts.newest(desk.db, county.id, year).values()))
                 for year in bodies.batch_years(desk.db, county.id)
             ],
-            "open": [(one, items.overdue_days(one, today)) for one in items.open_items(desk.db, county.id, today)[:8]],
+            "open": [
+                (one, items.overdue_days(one, today))
+                for one, _ in rosters.items(desk.db, states=items.OPEN, body_id=county.id, limit=8)
+            ],
             "asked": calllog.asked_by(desk.db, county.id),
             "staff": rosters.people(desk.db, text=county.name, limit=6),
         }

@@ -20,7 +20,7 @@ from bot.workbooks import Outcome, Unreadable
 from bot.workdays import LOCAL
 from handlers import itemlists, ledgers
 from knowledge.facts import KINDS
-from storage import bodies, evidence, facts, funds, items, rosters, scope
+from storage import bodies, evidence, facts, files, funds, items, rosters, scope
 from storage.items import AT_PROVINCE, CATEGORIES, CHECKS, METHODS, OPEN, STATES, TRANSITIONS
 from storage.models import Body, File, Item
 
@@ -151,11 +151,18 @@ def _one(desk: Desk, item: Item, wrong: str = "") -> HTMLResponse:
         state=STATES[item.state], overdue=items.overdue_days(item, _today(desk)),  # type: ignore[index]  # as above
         overdue_first=items.overdue_days(item, _today(desk), original=True),
         lines=shared.lines_shown(turn, lines), missing={line.id for line in shared.gaps(turn, item)},
-        files=[(one, desk.db.get_one(File, one.file_id)) for one in standing], scopes=scope.ROLES,
+        files=[(one, file, _door(desk, file)) for one in standing if (file := desk.db.get(File, one.file_id))], scopes=scope.ROLES,
         elsewhere=[(shared.place_of(turn, one), one) for one in evidence.elsewhere(desk.db, item)],
         holder=shared.name_of(turn, item.holder_id) if item.holder_id else "", rules=TRANSITIONS, allowed=allowed,
         methods=METHODS, checks=CHECKS,
     )  # fmt: skip
+
+
+def _door(desk: Desk, file: File) -> str:
+    """Where the visitor opens a stored file for the next half hour; empty for one that is not there."""
+    if file.state != "stored":
+        return ""
+    return f"/f/{file.id}?t={files.ticket(desk.db, file.id, desk.person.id, desk.now)}"
 
 
 def _said(desk: Desk, item: Item, event: str, form: Form) -> dict[str, Any]:  # Any: JSON

@@ -112,13 +112,13 @@ def test_a_clerks_day(side: Anyone, desk: Site) -> None:
         until(place.exists)
     found = re.search(r"/f/up/\S+", side.send(who, "上传文件"))
     assert found
-    page = httpx.get(f"{desk.url}{found[0]}")
+    page = httpx.get(f"{desk.url}{found[0]}", timeout=60)
     assert "不含国家秘密" in page.text
     for name, data in files().items():
-        sent = httpx.post(f"{desk.url}{found[0]}", content=data, headers={"X-Name": quote(name)})
+        sent = httpx.post(f"{desk.url}{found[0]}", content=data, headers={"X-Name": quote(name)}, timeout=60)
         assert sent.status_code == 200, sent.text
         assert "已收到" in sent.json()["text"]
-    refused = httpx.post(f"{desk.url}{found[0]}", content=b"<html><script>alert(1)</script></html>")
+    refused = httpx.post(f"{desk.url}{found[0]}", content=b"<html><script>alert(1)</script></html>", timeout=60)
     assert refused.status_code == 415
     assert "只收照片" in refused.json()["error"]
     large = httpx.post(f"{desk.url}{found[0]}", content=PNG + b"0" * 20_000_001, timeout=60)
@@ -127,6 +127,6 @@ def test_a_clerks_day(side: Anyone, desk: Site) -> None:
     assert stored == [("stored", 3 if isinstance(side, WebSide) else 4)]
     side.send(who, "解绑")
     side.send(who, "1")
-    assert httpx.get(f"{desk.url}{found[0]}").status_code == 404
+    assert httpx.get(f"{desk.url}{found[0]}", timeout=60).status_code == 404
     assert "须先绑定" in side.send(who, "我的")
-    assert httpx.get(f"{desk.url}/f/up/guessed").status_code == 404
+    assert httpx.get(f"{desk.url}/f/up/guessed", timeout=60).status_code == 404

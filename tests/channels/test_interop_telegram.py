@@ -15,6 +15,7 @@ from tests.fakes.server import Site, running, until
 
 FOLDER = Path(__file__).parent.parent / "interop"
 TOKEN, SECRET, CHAT = "666:a-token", "a-secret", 7
+ANSWERS_S, UP_S = 30.0, 90.0  # for one answer, and until something is up, on a machine with much else to do
 
 
 class Peer:
@@ -31,8 +32,19 @@ class Peer:
             "date": int(time.time()),
         }
 
+    def post(self, path: str, content: dict[str, Any]) -> Any:
+        answer = httpx.post(f"{self.url}/{path}", json=content, timeout=ANSWERS_S, trust_env=False)
+        return answer.raise_for_status().json()
+
+    def listened(self) -> str:
+        """How the bot has asked for its updates; empty until it has, or while the server does not answer yet."""
+        try:
+            return httpx.get(f"{self.url}/listened", timeout=ANSWERS_S, trust_env=False).text
+        except httpx.TransportError:
+            return ""
+
     def send(self, path: str, **content: Any) -> None:
-        httpx.post(f"{self.url}/{path}", json={**self._user(), **content}).raise_for_status()
+        self.post(path, {**self._user(), **content})
 
     def press(self, shown: dict[str, Any], data: str) -> None:
         message = {**self._user(), "message_id": shown["messageId"], "text": shown["message"]["text"]}
@@ -41,7 +53,7 @@ class Peer:
     def gets(self) -> dict[str, Any]:
         """The next message from the bot."""
         asked = {"token": TOKEN, "chatId": CHAT}
-        found = until(lambda: httpx.post(f"{self.url}/getUpdates", json=asked).json()["result"])
+        found = until(lambda: self.post("getUpdates", asked)["result"], UP_S)
         assert len(found) == 1
         return dict(found[0])
 
@@ -55,7 +67,9 @@ def peer() -> Iterator[Peer]:
     )
     assert server.stdin is not None and server.stdout is not None
     with server:
-        yield Peer(f"http://127.0.0.1:{int(server.stdout.readline())}")
+        port = server.stdout.readline()  # written once it listens; empty when it has ended instead
+        assert port.strip().isdigit(), "telegram-test-api did not start"
+        yield Peer(f"http://127.0.0.1:{int(port)}")
         server.stdin.close()
 
 
@@ -69,7 +83,7 @@ def desk(request: pytest.FixtureRequest, peer: Peer, tmp_path_factory: pytest.Te
         "telegram__enabled_reason": "测试",
     }
     with running(tmp_path_factory.mktemp(request.param), **settings) as site:
-        until(lambda: httpx.get(f"{peer.url}/listened").text == request.param)
+        until(lambda: peer.listened() == request.param, UP_S)
         yield site
 
 
@@ -85,17 +99,16 @@ def test_a_button_acts_and_goes(peer: Peer, desk: Site) -> None:
     peer.press(menu, first["callback_data"])
     assert "要花的是什么" in peer.gets()["message"]["text"]
     assert desk.said(str(CHAT))[-1] == "能不能花"
-    history = f"{peer.url}/getUpdatesHistory"
 
     def markup() -> object:
-        found = httpx.post(history, json={"token": TOKEN}).json()["result"]
+        found = peer.post("getUpdatesHistory", {"token": TOKEN})["result"]
         return [
             one["message"].get("reply_markup")
             for one in found
             if one["messageId"] == menu["messageId"] and "chat_id" in one["message"]
         ]
 
-    until(lambda: markup() == [None])
+    until(lambda: markup() == [None], UP_S)
 
 
 def test_a_photo_is_seen_and_fetched(peer: Peer, desk: Site) -> None:

@@ -68,7 +68,7 @@ def running(folder: Path, **settings: Any) -> Iterator[Site]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     try:
-        until(lambda: server.started or not thread.is_alive())
+        until(lambda: server.started or not thread.is_alive(), 60)
         assert server.started
         database = folder / "data" / "countydesk.db"
         yield Site(url=url, channels=app.state.channels, database=database, key=chosen.key_file.read_bytes())

@@ -15,7 +15,9 @@
 
   function row(file) {
     const made = byId("row").content.firstElementChild.cloneNode(true);
+    const state = made.querySelector(".state");
     made.querySelector(".name").textContent = file.name;
+    state.textContent = state.dataset.waiting;
     made.querySelector("button").addEventListener("click", () => {
       waiting.push({ file, made });
       next();
@@ -24,11 +26,13 @@
     return made;
   }
 
-  function settle(made, words, failed) {
+  // `again` says whether the same file may succeed another time.
+  function settle(made, words, failed, again) {
     made.classList.toggle("failed", failed);
+    made.classList.toggle("sent", !failed);
     made.querySelector(".state").textContent = words;
     made.querySelector("progress").hidden = failed;
-    made.querySelector("button").hidden = !failed;
+    made.querySelector("button").hidden = !again;
     busy = false;
     if (!failed) byId("done").hidden = false;
     next();
@@ -40,6 +44,10 @@
     const bar = made.querySelector("progress");
     const request = new XMLHttpRequest();
     busy = true;
+    if (file.size > Number(picker.dataset.most)) {
+      settle(made, picker.dataset.large, true, false);
+      return;
+    }
     state.textContent = state.dataset.sending;
     bar.hidden = false;
     made.querySelector("button").hidden = true;
@@ -55,17 +63,18 @@
       }
       if (request.status === 200) {
         bar.value = 100;
-        settle(made, state.dataset.done, false);
+        settle(made, state.dataset.done, false, false);
       } else {
-        settle(made, answer.error || state.dataset.failed, true);
+        const refused = request.status >= 400 && request.status < 500 && request.status !== 408;
+        settle(made, answer.error || state.dataset.failed, true, !refused);
       }
     });
     for (const trouble of ["error", "timeout", "abort"]) {
-      request.addEventListener(trouble, () => settle(made, state.dataset.failed, true));
+      request.addEventListener(trouble, () => settle(made, state.dataset.failed, true, true));
     }
     request.open("POST", location.pathname);
     request.setRequestHeader("X-Name", encodeURIComponent(file.name));
-    request.timeout = 120000;
+    request.timeout = 300000;
     request.send(file);
   }
 

@@ -1,0 +1,193 @@
+"""How far rectification has come, by body, year and city. Each number has one definition; nobody is ranked.
+
+The definitions, with their formulas, stand in docs/数字口径.md.
+Source: 商办建函〔2020〕144号 三.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, case, extract, func, select
+from sqlalchemy.orm import Session
+
+from storage import bodies, items, scope
+from storage.models import Body, Division, Item
+
+DAY_S = 86_400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbers:
+    """Counts of items, and what follows from them. A rate is a fraction from 0 to 1, None where nothing is counted."""
+
+    drafts: int = 0  # on the list, not issued: counted nowhere else
+    counted: int = 0  # issued and not taken off the list
+    open: int = 0
+    closed: int = 0  # not confirmed by a follow-up check: 未抽查
+    confirmed: int = 0
+    referred: int = 0
+    overdue: int = 0  # open, past the deadline with its extensions
+    overdue_first: int = 0  # open, past the deadline as issued
+    first_time: int = 0  # closed or confirmed without ever having been returned
+    closings: int = 0  # how often an item was closed
+    rebounds: int = 0  # how often one was reopened by a failed check, or came back after a passed one
+    county_s: int = 0  # how long counties have held the counted items
+    province_s: int = 0  # how long the province has
+
+    @property
+    def closing_rate(self) -> float | None:
+        """销号率."""
+        return _rate(self.closed + self.confirmed, self.counted)
+
+    @property
+    def confirmed_rate(self) -> float | None:
+        """回头看确认率: what was not checked never counts as confirmed."""
+        return _rate(self.confirmed, self.closed + self.confirmed)
+
+    @property
+    def first_time_rate(self) -> float | None:
+        """一次通过率."""
+        return _rate(self.first_time, self.closed + self.confirmed)
+
+    @property
+    def rebound_rate(self) -> float | None:
+        """反弹率."""
+        return _rate(self.rebounds, self.closings)
+
+    @property
+    def county_days(self) -> float | None:
+        """Days that a county has held an item, on average."""
+        return _rate(self.county_s, self.counted * DAY_S)
+
+    @property
+    def province_days(self) -> float | None:
+        """Days that the province has held an item, on average."""
+        return _rate(self.province_s, self.counted * DAY_S)
+
+    @property
+    def cleared(self) -> bool:
+        """见底清零, of a body: all that is on its list is confirmed."""
+        return 0 < self.counted == self.confirmed and not self.drafts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """The numbers of one body and batch year."""
+
+    body_id: int
+    place: str
+    code: str
+    batch_year: int
+    numbers: Numbers
+
+    @property
+    def city(self) -> str:
+        """The code of the city: 620522 → 620500."""
+        return f"{self.code[:4]}00"
+
+
+def table(
+    db: Session, now: datetime, on: date, *, within: str = "", body_id: int | None = None, year: int | None = None
+) -> list[Row]:
+    """The numbers of every body and year that the viewer works on or reads, by code and year.
+
+    `on` is the local date that decides what is overdue; `within` a division's code, whose bodies are wanted.
+    """
+    wanted = _grouped(now, on).where(items.own(scope.viewer_of(db)))
+    if within:
+        inside = select(Body.id).where(Body.division_code.startswith(scope.prefix_of(within)))
+        wanted = wanted.where(Item.body_id.in_(inside))
+    if body_id is not None:
+        wanted = wanted.where(Item.body_id == body_id)
+    if year is not None:
+        wanted = wanted.where(Item.batch_year == year)
+    found: dict[tuple[int, int], list[Numbers]] = defaultdict(list)
+    for body, batch_year, *counted in db.execute(wanted):
+        found[body, batch_year].append(_numbers(*counted))
+    places = {id_: (name, code) for id_, name, code in db.execute(select(Body.id, Body.name, Body.division_code))}
+    rows = [
+        Row(body_id=body, place=places[body][0], code=places[body][1], batch_year=batch_year, numbers=together(counted))
+        for (body, batch_year), counted in found.items()
+    ]
+    return sorted(rows, key=lambda row: (row.code, row.body_id, row.batch_year))
+
+
+def _grouped(now: datetime, on: date) -> Select[*tuple[Any, ...]]:  # Any: a row of many columns
+    """Items counted by body, year and state: few rows, whatever the number of items."""
+    since_s = int(now.timestamp()) - extract("epoch", Item.changed_at)
+    return (
+        select(
+            Item.body_id, Item.batch_year, Item.state, func.count(), _count(Item.due_on < on), _count(Item.first_due_on < on),
+            _count(Item.returns == 0), func.sum(Item.round), func.count(Item.recurs_of), func.sum(Item.county_s),
+            func.sum(Item.province_s), func.sum(case((Item.state.in_(items.OPEN), since_s), else_=0)),
+        )
+        .where(Item.state != "withdrawn")
+        .group_by(Item.body_id, Item.batch_year, Item.state)
+    )  # fmt: skip
+
+
+def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+def _numbers(
+    state: str, count: int, late: int, late_first: int, never_returned: int, rounds: int, recurring: int,
+    county_s: int, province_s: int, since_s: float,
+) -> Numbers:  # fmt: skip
+    """What so many items of one state add."""
+    if state == "draft":
+        return Numbers(drafts=count)
+    done, unfinished = state in items.DONE, state in items.OPEN
+    return Numbers(
+        counted=count,
+        open=count * unfinished,
+        closed=count * (state == "closed"),
+        confirmed=count * (state == "confirmed"),
+        referred=count * (state == "referred"),
+        overdue=late * unfinished,
+        overdue_first=late_first * unfinished,
+        first_time=never_returned * done,
+        closings=rounds if done else rounds - count,
+        rebounds=rounds - count + recurring,
+        county_s=county_s + int(since_s) * (state in items.AT_COUNTY),
+        province_s=province_s + int(since_s) * (state in items.AT_PROVINCE),
+    )
+
+
+def together(counted: Iterable[Numbers]) -> Numbers:
+    """The sum of several numbers."""
+    sums = [sum(values) for values in zip(*(vars(one).values() for one in counted), strict=True)]
+    return Numbers(**dict(zip(Numbers.__dataclass_fields__, sums, strict=True))) if sums else Numbers()
+
+
+def total(rows: Iterable[Row]) -> Numbers:
+    """The numbers of several bodies and years together."""
+    return together(row.numbers for row in rows)
+
+
+def by_city(db: Session, rows: Iterable[Row]) -> dict[str, tuple[str, list[Row]]]:
+    """Rows by their city's code, with its name, in the order of codes."""
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row.city].append(row)
+    with scope.serving(db, scope.SYSTEM):
+        known = db.execute(select(Division.code, Division.name).where(Division.code.in_(found)))
+        names = {code: name for code, name in known}
+    return {
+        code: (names.get(code) or bodies.published().get(code, code), listed) for code, listed in sorted(found.items())
+    }
+
+
+def by_body(rows: Iterable[Row]) -> dict[int, tuple[str, Numbers]]:
+    """The numbers of each body over its years, with its name, in the order of codes."""
+    found: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row.body_id].append(row)
+    return {body_id: (listed[0].place, total(listed)) for body_id, listed in found.items()}
+
+
+def _rate(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

@@ -1,0 +1,178 @@
+"""A question in the middle of a form, at every step of every form: answered, and the form is exactly where it was."""
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from bot.app import assistant
+from bot.flows import Flow
+from knowledge.base import KnowledgeBase
+from knowledge.facts import KINDS, parse_fact
+from storage import bodies, invitations, items, milestones, people
+from storage.db import transaction
+from storage.models import Body, Conversation, Item
+from storage.scope import SYSTEM, serving
+from tests.test_rectification import NOW, Office, office
+
+__all__ = ["office"]
+ASIDES = (("专项资金能不能买流量？", "帮助"), ("每个站点补多少钱？", "菜单"), ("二次申报要什么条件", "为什么"))
+TAKEN_FROM_THE_QUESTION = {"done_on"}  # facts that a rule uses when they are said and never asks for
+WAY: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {  # the events that lead to a state, two items each
+    "draft": (),
+    "issued": (("issue", {"due_on": "2020-06-30"}),),
+    "rectifying": (("acknowledge", {"measure": "逐项核对，限期整改"}),),
+    "asked": (("ask_extension", {"new_due_on": "2020-07-15", "reason": "汛期道路中断"}),),
+    "requested": (("request", {"declared": True}),),
+    "submitted": (("agree", {}),),
+    "verifying": (("claim", {"holder_id": 0}),),
+    "proposed": (("propose", {"method": "材料审核", "finding": "属实"}),),
+    "closed": (("close", {}),),
+    "confirmed": (("confirm", {"check": "回头看", "method": "现场考察", "finding": "属实"}),),
+}
+# Each form: who fills it in, and what they type, so that every step is asked. A form of a rule needs no entry.
+SCRIPTS: list[tuple[str, tuple[str, ...]]] = [
+    ("guest", ("绑定 {code}",)),
+    ("officer", ("邀请", "秦安县", "县级经办人", "张某某", "工信局", "股长")),
+    ("clerk", ("更正信息", "职务")),
+    ("clerk", ("解绑",)),
+    ("clerk", ("注销", "继续注销")),
+    ("officer", ("本县情况",)),
+    ("officer", ("填报资金", "秦安县", "2016年度", "2000万元", "1800万元", "1700万元", "今天")),
+    ("officer", ("更新本县信息", "秦安县", "evaluated", "2016年度", "是", "今天")),
+    ("clerk", ("签收事项", "1", "逐项核对并限期整改，负责人样例甲")),
+    ("clerk", ("报进展", "1", "已经动工一半了")),
+    ("clerk", ("申请延期", "1", "7月10日", "汛期道路中断")),
+    ("clerk", ("撤回申请", "1")),
+    ("head", ("退给经办人", "1", "材料不全")),
+    ("clerk", ("申请销号", "1", "纸质材料已报，无电子件")),
+    ("clerk", ("3、4改完了", "▣▣▣", "1、1、2", "纸质材料已报，无电子件")),
+    ("clerk", ("传材料", "1", "其他材料")),
+    ("approver", ("同意 #{proposed}",)),
+    ("approver", ("下发事项", "1", "6月30日")),
+    ("officer", ("认领事项",)),
+    ("officer", ("放弃认领", "1")),
+    ("officer", ("退回事项", "1", "1 照片看不清")),
+    ("officer", ("提请销号", "1", "物流追溯", "YT1234567890123", "三日内送达")),
+    ("approver", ("不同意销号", "1", "未看现场")),
+    ("officer", ("回头看记录", "1", "回头看", "电话回访", "5月5日，城关镇站长", "站长称已停运", "不通过", "7月30日")),
+    ("officer", ("批准延期", "1")),
+    ("officer", ("不批延期", "1", "时限由通知规定")),
+    ("approver", ("移出清单", "1", "与另一项重复", "不在清单上")),
+    ("officer", ("再次发生", "1", "一个站点又停运")),
+    ("approver", ("转处理", "1", "样例〔2020〕1号", "拒不整改")),
+    ("clerk", ("安排阶段", "1", "5月31日完成选址；6月20日完成装修")),
+    ("clerk", ("阶段完成 #{rectifying}", "完成选址", "已经选好地址")),
+    ("clerk", ("阶段完成",)),
+    ("officer", ("抽查", "2016年度", "10%")),
+]
+
+
+@dataclass
+class World:
+    """The office with two items in every state, and what its forms have been seen asking."""
+
+    office: Office
+    flows: dict[str, Flow]
+    at: dict[str, object]
+    seen: set[tuple[str, str]] = field(default_factory=set)
+    count: int = 0
+
+    def conversation(self, who: str) -> tuple[str | None, list[Any]]:
+        channel, address = ("person", str(self.office.ids[who])) if who in self.office.ids else ("terminal", who)
+        with transaction(self.office.sessions) as db:
+            wanted = select(Conversation).where(Conversation.channel == channel, Conversation.address == address)
+            kept = db.scalars(wanted).one()
+            return kept.flow, list(kept.answers)
+
+    def fill(self, who: str, said: tuple[str, ...]) -> None:
+        """Fill in a form with questions between its steps: each leaves the form, its answers and its choices alone."""
+        for number, text in enumerate(said):
+            photos = text.count("▣")
+            asked = self.office.reply(who, text.format(**self.at) if not photos else "", media=photos)
+            assert asked.kind == "flow", (said, text, asked.text)
+            before = self.conversation(who)
+            assert before[0] is not None, (said, text, asked.text)
+            step = self.flows[before[0]].next_step(dict(before[1]))
+            assert step is not None
+            self.seen.add((before[0], step.key))
+            for question in ASIDES[(number + self.count) % len(ASIDES)]:
+                aside = self.office.reply(who, question)
+                self.count += 1
+                assert self.conversation(who) == before, (said, text, question)
+                assert aside.options == asked.options, (said, text, question)
+                ask = re.sub(r"^(?:.+（第\d+步）|已收到材料.+)\n", "", asked.text)
+                assert aside.text.endswith(f"：{ask}（“取消”退出）"), (said, text, question, aside.text)
+        self.office.say(who, "取消")
+
+
+@pytest.fixture
+def world(office: Office, kb: KnowledgeBase, url: str) -> Iterator[World]:
+    if not url.startswith("sqlite"):
+        pytest.skip("the database does not matter to forms")
+    office.person("head", "county_head", 1)
+    at: dict[str, object] = {}
+    with transaction(office.sessions) as db, serving(db, SYSTEM):
+        body = db.get_one(Body, 1)
+        bodies.find_or_add(db, name=body.name, division_code=body.division_code, years=[2016, 2019])
+        for state in WAY:
+            for place in (1, 2):
+                at[state] = _item(db, body, state, place, office.ids["officer"]).id
+        guest, _ = people.find_or_add(db, name="样例guest", body_id=1, now=NOW)
+        _, at["code"] = invitations.make(
+            db, person=guest, role="county_officer", now=NOW, expires_at=NOW.replace(year=2021), body_id=1
+        )
+    yield World(office, dict(assistant(kb).handlers.flows), at)
+
+
+def _item(db: Any, body: Body, state: str, place: int, holder: int) -> Item:
+    item = items.add(
+        db, body, NOW, batch_year=2016, number=f"{state}{place}", source="绩效评价", category="站点", problem="站点停运",
+        kind="分阶段", due_on=date(2020, 6, 30), standard="恢复正常",
+    )  # fmt: skip
+    for station, events in WAY.items():
+        if station == "asked" and state != "asked":
+            continue
+        for event, said in events:
+            said = {**said, "holder_id": holder} if event == "claim" else said
+            item = items.apply(db, item.id, item.version, event, said, NOW)
+        if station == state:
+            break
+    milestones.plan(db, item, [(date(2020, 5, 31), "完成选址")])
+    return item
+
+
+def _rules(kb: KnowledgeBase, flows: dict[str, Flow]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """For each fact that a rule's form asks, the shortest answers that lead to the question."""
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for rule in kb.rules.values():
+        waiting: deque[tuple[tuple[str, str], ...]] = deque([()])
+        while waiting:
+            path = waiting.popleft()
+            step = flows[rule.id].next_step(dict(path))
+            if step is None:
+                continue
+            found.setdefault((rule.id, step.key), (f"判断 {rule.id}", *(value for _, value in path)))
+            for value in KINDS[step.key].options or ("95%", "2016", "2019", "10", "2020-06-01"):
+                with suppress(ValueError):
+                    parse_fact(step.key, value, year=NOW.year)
+                    waiting.append((*path, (step.key, value)))
+    return found
+
+
+def test_every_form_is_resumed_exactly_at_every_step(world: World, kb: KnowledgeBase) -> None:
+    rules = _rules(kb, world.flows)
+    for who, said in (*SCRIPTS, *((f"{rule}-{key}", said) for (rule, key), said in rules.items())):
+        world.fill(who, said)
+    every = {(flow.name, step.key) for flow in world.flows.values() for step in flow.steps}
+    never = {(rule.id, key) for rule in kb.rules.values() for key in rule.facts if (rule.id, key) not in rules}
+    assert {key for _, key in never} <= TAKEN_FROM_THE_QUESTION
+    missing = every - never - world.seen
+    assert not missing, f"add to SCRIPTS what leads to these steps: {sorted(missing)}"
+    assert world.count >= 200
