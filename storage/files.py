@@ -39,7 +39,7 @@ def receive(
         body_id=body_id,
         media_id=None if sha256 else media_id,
         name=name[:255],
-        mime=mime[:64],
+        mime=mime[:128],
         state="stored" if sha256 else "pending",
         sha256=sha256 or None,
         size=size,

@@ -475,7 +475,7 @@ class File(MaybeOfBody, Base):
     media_id: Mapped[str | None] = mapped_column(String(256))  # what the platform calls it, until it is fetched
     state: Mapped[str] = mapped_column(String(16), index=True)  # pending, stored, refused, lost
     name: Mapped[str] = mapped_column(String(255), default="")
-    mime: Mapped[str] = mapped_column(String(64), default="")  # as sniffed from the bytes
+    mime: Mapped[str] = mapped_column(String(128), default="")  # as sniffed from the bytes
     size: Mapped[int] = mapped_column(default=0)
     sha256: Mapped[str | None] = mapped_column(String(64), index=True)
     reason: Mapped[str] = mapped_column(String(128), default="")
