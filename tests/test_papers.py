@@ -211,6 +211,11 @@ def test_a_paper_is_no_evidence_for_the_next_update(office: Office) -> None:
     assert office.evidence(2) == 0
 
 
+def test_signs_that_were_typed_do_not_break_a_paper(office: Office) -> None:
+    office.say("clerk", f"报进展 #{office.item(2).id}", "已经\x08动工<b>&amp;\x0b|\ufffe{{7*7}}，进度60%", "确认")
+    assert "：已经动工<b>&amp;|{{7*7}}，进度60%。" in "".join(_lines(_paper(office, "clerk", "出整改情况报告")))
+
+
 def test_without_a_web_address_no_paper_is_promised(sessions: sessionmaker[Session], office: Office) -> None:
     office.turns._assistant.given["base_url"] = ""  # type: ignore[index]  # the tests' own assistant
     assert "web.base_url" in office.say("clerk", "出整改情况报告")
