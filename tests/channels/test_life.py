@@ -63,7 +63,7 @@ def life(photo: bool) -> list[tuple[str, list[Said]]]:
     """Who says what, in order, once the list has been imported."""
     measure = "两个站点年底前恢复营业，负责人样例甲"
     return [
-        ("处长", [("待下发", "项"), ("下发事项 #1", "哪一天"), (f"{NEXT_YEAR}-06-30", "请核对"), ("确认", "待签收")]),
+        ("处长", [("待下发", "项。回复数字"), ("下发事项 #1", "哪一天"), (f"{NEXT_YEAR}-06-30", "请核对"), ("确认", "待签收")]),
         ("经办", [("我的事项", "三个站点停止运营"), ("签收事项 #1", "整改措施"), (measure, "请核对"), ("确认", "整改中")]),
         ("经办", [("报进展 #1", "哪一步"), ("一个站点已恢复，进度50%", "请核对"), ("确认", "已办")]),
         ("经办", [(PHOTO, "三个站点停止运营")] if photo else []),
@@ -228,9 +228,10 @@ def _typed(sessions: sessionmaker[Session], address: str) -> int:
 
 def test_over_chat_as(url: str, place: Path, tmp_path: Path) -> None:
     with opened(url, place) as sessions:
-        invited(sessions)
+        codes = invited(sessions)
         imported(tmp_path, 1)
-        for who, said in _turns(life(photo=False)):
+        binding = [(who, [(f"绑定 {code}", who), ("1", "已绑定")]) for who, code in codes.items()]
+        for who, said in _turns([*binding, *life(photo=False)]):
             script = "".join(f"{text}\n" for text, _ in said)
             done = CliRunner().invoke(command_line, ("chat", "--as", who), input=script)
             assert done.exit_code == 0, done.output
