@@ -21,15 +21,30 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot.channels import Channel, Platform, web
-from bot.console import public, upload
+from bot.console import download, public, upload
 from bot.delivery import Dispatcher
 from bot.demo import counties, populate, seed
 from bot.dialogue import Assistant, Handlers
 from bot.files import Fetcher
+from bot.messages import Reply, Turn
 from bot.migrate import is_current, upgrade
 from bot.settings import KEY_BYTES, ConfigError, Settings, ensure_key, load_settings
 from bot.turns import TurnThread
-from handlers import ask, binding, county, demo, inbox, inviting, menu, profile, rectification, review, updates
+from handlers import (
+    ask,
+    binding,
+    checks,
+    county,
+    demo,
+    inbox,
+    inviting,
+    menu,
+    profile,
+    rectification,
+    review,
+    submissions,
+    updates,
+)
 from knowledge.base import KnowledgeBase, load, pack
 from storage.audit import seal
 from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
@@ -81,6 +96,12 @@ def clock_of(chosen: Settings) -> Clock:
     return lambda: at
 
 
+def received(turn: Turn) -> Reply:
+    """What came as a picture or a file: kept, and put to the form that is open, or to an item."""
+    reply = inbox.received(turn)
+    return checks.table_sent(turn, reply) or updates.attached(turn, reply)
+
+
 def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) -> Assistant:  # Any: see Turn.given
     """The assistant with every handler; `more` is given to each turn."""
     given: dict[str, Any] = dict(more)
@@ -90,6 +111,7 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             "report_channel": chosen.province.report_channel,
             "pilot_mode": chosen.province.pilot_mode,
             "base_url": chosen.web.base_url,
+            "data": chosen.paths.data,
         }
     handlers = Handlers(
         routes=[
@@ -99,6 +121,8 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             *inviting.ROUTES,
             *profile.ROUTES,
             *county.ROUTES,
+            *checks.ROUTES,
+            *submissions.ROUTES,
             *rectification.ROUTES,
             *updates.ROUTES,
             *review.ROUTES,
@@ -113,6 +137,8 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
                 *inviting.FLOWS,
                 *profile.FLOWS,
                 *county.FLOWS,
+                *checks.flows(kb),
+                *submissions.FLOWS,
                 *rectification.FLOWS,
                 *updates.FLOWS,
                 *review.FLOWS,
@@ -120,7 +146,7 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
         },
         ask=ask.ask,
         why=ask.why,
-        received=lambda turn: updates.attached(turn, inbox.received(turn)),
+        received=received,
         events={**menu.EVENTS, **inbox.EVENTS},
         after=profile.seen,
         opening=county.opening,
@@ -272,6 +298,7 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     for one in running:
         app.include_router(one.router())
     app.include_router(upload.router(turns, sessions, templates, clock, chosen.paths.data))
+    app.include_router(download.router(sessions, clock, chosen.paths.data))
     app.include_router(public.router(kb, templates, clock, chosen.province.name, chosen.paths.data / "verify"))
     app.add_api_route("/favicon.ico", lambda: Response(status_code=204), methods=["GET"])
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

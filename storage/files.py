@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from storage.models import File
+from storage.scope import viewer_of
 
 State = Literal["pending", "stored", "refused", "lost"]
 
@@ -33,7 +34,7 @@ def receive(
         body_id=body_id,
         media_id=None if sha256 else media_id,
         name=name[:255],
-        mime=mime[:64],
+        mime=mime[:128],
         state="stored" if sha256 else "pending",
         sha256=sha256 or None,
         size=size,
@@ -42,6 +43,54 @@ def receive(
     db.add(file)
     db.flush()
     return file
+
+
+def made(
+    db: Session,
+    *,
+    name: str,
+    mime: str,
+    sha256: str,
+    size: int,
+    body_id: int | None,
+    division_code: str | None,
+    now: datetime,
+) -> File:
+    """Note a file that the program made for the viewer; its bytes lie under `sha256`."""
+    person_id = viewer_of(db).person_id
+    file = File(
+        channel="made",
+        address=f"person:{person_id}",
+        person_id=person_id,
+        body_id=body_id,
+        division_code=division_code,
+        name=name[:255],
+        mime=mime,
+        state="stored",
+        purpose="made",
+        sha256=sha256,
+        size=size,
+        at=now,
+    )
+    db.add(file)
+    db.flush()
+    return file
+
+
+def ended(db: Session, before: datetime, limit: int) -> list[str]:
+    """Give up files that were made before a time; the hashes of their bytes, which nothing else has."""
+    wanted = select(File).where(File.purpose == "made", File.state == "stored", File.at < before)
+    found = list(db.scalars(wanted.order_by(File.id).limit(limit)))
+    digests = [file.sha256 for file in found if file.sha256]
+    for file in found:
+        file.state, file.reason, file.sha256 = "lost", "ended", None
+    return digests
+
+
+def last_sent(db: Session, person_id: int, since: datetime) -> File | None:
+    """The last file that somebody sent from a time on."""
+    wanted = select(File).where(File.person_id == person_id, File.purpose != "made", File.at >= since)
+    return db.scalars(wanted.order_by(File.id.desc()).limit(1)).first()
 
 
 def count_since(db: Session, channel: str, address: str, since: datetime) -> int:
