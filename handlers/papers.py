@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.dialogue import Route
-from bot.files import WORD, keep, link
+from bot.files import WORD, hand_out
 from bot.items import REF, checklist, name_of, named, place_of, said_of, today
 from bot.messages import Option, Refused, Reply, Turn
 from bot.papers import Heading, Paper, Table, write
@@ -415,18 +415,7 @@ def _of_item(pattern: str, make: Callable[[Turn, Item], Paper]) -> Callable[[Tur
 
 def _handed(turn: Turn, paper: Paper, body_id: int) -> Reply:
     """Keep a paper and hand out the link to it."""
-    assert turn.user is not None  # a member's route
-    folder = turn.given.get("folder")
-    if folder is None:
-        return Reply(text=say("papers.no_page"), route="papers.made")
-    data = write(paper)
-    file = files.made(
-        turn.db, person_id=turn.user.id, body_id=body_id, name=f"{paper.name}.docx", mime=WORD, now=turn.now,
-        sha256=keep(folder, data), size=len(data),
-    )  # fmt: skip
-    opens = link(turn, file, file.name)
-    if opens is None:
-        return Reply(text=say("papers.no_page"), route="papers.made")
+    opens = hand_out(turn, f"{paper.name}.docx", WORD, write(paper), body_id=body_id)
     text = say("papers.ready", title=paper.name, minutes=files.OPEN_FOR.seconds // 60)
     return Reply(text=text, links=(opens,), route="papers.made")
 
