@@ -26,12 +26,14 @@ from bot.delivery import Dispatcher
 from bot.demo import counties, populate, seed
 from bot.dialogue import Assistant, Handlers
 from bot.files import Fetcher
+from bot.messages import Reply, Turn
 from bot.migrate import is_current, upgrade
 from bot.settings import KEY_BYTES, ConfigError, Settings, ensure_key, load_settings
 from bot.turns import TurnThread
 from handlers import (
     ask,
     binding,
+    checks,
     console,
     county,
     demo,
@@ -47,6 +49,7 @@ from handlers import (
     review,
     samples,
     stages,
+    submissions,
     updates,
 )
 from knowledge.base import KnowledgeBase, load, pack
@@ -103,6 +106,12 @@ def clock_of(chosen: Settings) -> Clock:
     return lambda: at
 
 
+def received(turn: Turn) -> Reply:
+    """What came as a picture or a file: kept, and put to the form that is open, or to an item."""
+    reply = inbox.received(turn)
+    return checks.table_sent(turn, reply) or updates.attached(turn, reply)
+
+
 def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) -> Assistant:  # Any: see Turn.given
     """The assistant with every handler; `more` is given to each turn."""
     given: dict[str, Any] = dict(more)
@@ -124,6 +133,8 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             *console.ROUTES,
             *phones.ROUTES,
             *county.ROUTES,
+            *checks.ROUTES,
+            *submissions.ROUTES,
             *rectification.ROUTES,
             *updates.ROUTES,
             *materials.ROUTES,
@@ -144,6 +155,8 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
                 *profile.FLOWS,
                 *phones.FLOWS,
                 *county.FLOWS,
+                *checks.flows(kb),
+                *submissions.FLOWS,
                 *rectification.FLOWS,
                 *updates.FLOWS,
                 *materials.FLOWS,
@@ -154,7 +167,7 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
         },
         ask=ask.ask,
         why=ask.why,
-        received=lambda turn: updates.attached(turn, inbox.received(turn)),
+        received=received,
         events={**menu.EVENTS, **inbox.EVENTS},
         after=profile.seen,
         opening=county.opening,

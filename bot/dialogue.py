@@ -217,9 +217,10 @@ class Assistant:
                 if aside is None:  # an answer that was mistyped: the form says what it needs
                     raise Invalid(say("dialogue.mistyped", trouble=str(trouble))) from None
             else:
-                key, value = (value.key, value.value) if isinstance(value, Answered) else (step.key, value)
-                kept = [pair for pair in turn.conversation.answers if pair[0] != key]
-                turn.conversation.answers = [*kept, [key, value]]
+                given = value if isinstance(value, tuple) else (value,)
+                new = [[one.key, one.value] if isinstance(one, Answered) else [step.key, one] for one in given]
+                kept = [pair for pair in turn.conversation.answers if pair[0] not in [key for key, _ in new]]
+                turn.conversation.answers = [*kept, *new]
                 return self._advance(turn, flow)
         return (
             self._resume(turn, flow, step, aside)
@@ -233,7 +234,8 @@ class Assistant:
         if step is None:
             turn.conversation.flow, turn.conversation.answers = None, []
             return flow.done(turn, answers)
-        text = say("dialogue.step", title=flow.title, number=len(answers) + 1, ask=step.asked(turn, answers))
+        number = 1 + len({one.key for one in flow.steps} & answers.keys())  # not what the form began with
+        text = say("dialogue.step", title=flow.title, number=number, ask=step.asked(turn, answers))
         return Reply(text=text, options=step.offered(turn, answers), kind="flow", route=f"flow:{flow.name}")
 
     def _resume(self, turn: Turn, flow: Flow, step: Step, aside: Reply) -> Reply:

@@ -20,7 +20,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session, UOWTransaction, sessionmaker
 
 from bot.channels import Channel
-from bot.messages import ChannelStopped, Link, Media, Reply, TemporaryFailure, Turn, Undeliverable
+from bot.messages import ChannelStopped, Link, Media, Refused, Reply, TemporaryFailure, Turn, Undeliverable
 from bot.texts import say
 from storage import bindings, deliveries, files
 from storage.db import transaction
@@ -29,6 +29,7 @@ from storage.scope import SYSTEM, serving
 
 THREADS = 2
 TRIES = 6
+MADE_LASTS, MADE_CLEARS = timedelta(hours=24), 50  # what was made for somebody; so many are removed at once
 KEPT = timedelta(days=3)  # for so long the platforms keep what was sent
 MOST_BYTES = 20_000_000
 AGAIN_S = 2.0
@@ -120,6 +121,25 @@ def link(turn: Turn, file: File, label: str) -> Link | None:
         return None
     ticket = files.ticket(turn.db, file.id, turn.user.id, turn.now)
     return Link(label=label, url=f"{base}/f/{file.id}?t={ticket}")
+
+
+def hand_out(turn: Turn, name: str, mime: str, data: bytes, *, body_id: int | None = None) -> Link:
+    """Keep a file made for whoever is speaking, of a body or else of their province, and make the link to it.
+
+    What was made a day ago is removed on the way: it can be made anew. Raises Refused where no page can be opened.
+    """
+    folder = turn.given.get("folder")
+    if folder is None or turn.user is None or not (turn.given.get("base_url") or turn.inbound.channel == "web"):
+        raise Refused(say("files.no_page"))
+    for digest in files.ended(turn.db, turn.now - MADE_LASTS, MADE_CLEARS):
+        place(folder, digest).unlink(missing_ok=True)
+    file = files.made(
+        turn.db, person_id=turn.user.id, body_id=body_id, name=name, mime=mime, now=turn.now, sha256=keep(folder, data),
+        size=len(data),
+    )  # fmt: skip
+    opens = link(turn, file, name)
+    assert opens is not None
+    return opens
 
 
 class Fetcher:

@@ -14,7 +14,10 @@ Answers = Mapping[str, Any]  # Any: JSON values, each of its step's kind
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
-    """The answer to another step than the open one: a correction, or what a search came down to."""
+    """The answer to another step than the open one: a correction, or what a search came down to.
+
+    A step that takes several answers at once returns a tuple of them.
+    """
 
     key: str
     value: Any  # Any: the JSON value of the answer
@@ -29,7 +32,7 @@ class Step:
 
     key: str
     ask: str | Callable[[Turn, Answers], str]
-    parse: Callable[[Turn, str], Any]  # Any: the JSON value of the answer, or Answered
+    parse: Callable[[Turn, str], Any]  # Any: the JSON value of the answer, Answered, or a tuple of these
     options: tuple[Option, ...] | Callable[[Turn, Answers], tuple[Option, ...]] = ()
     when: Callable[[Answers], bool] = lambda answers: True
 

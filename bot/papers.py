@@ -5,6 +5,7 @@ one is missing, the system's own Chinese typeface is used.
 """
 
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from docx.oxml.ns import qn
 from docx.shared import Mm, Pt
 
 TITLE, BODY, HEADING, FIGURES = "FZXiaoBiaoSong-B05S", "FangSong", "SimHei", "SimSun"
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # what XML 1.0 cannot hold
 TITLE_STAND_IN = "STZhongsong"
 TITLE_PT, BODY_PT, TABLE_PT, FOOTER_PT, LINE_PT = 22, 16, 12, 14, 28  # 二号, 三号, 小四, 四号; 22 lines to a page
 
@@ -60,7 +62,7 @@ def write(paper: Paper) -> bytes:
     made = Document()
     _page(made)
     _typefaces(made)
-    made.core_properties.title = paper.name
+    made.core_properties.title = _NO_XML.sub("", paper.name)
     made.core_properties.author = made.core_properties.comments = ""
     _paragraph(made, paper.title, TITLE, TITLE_PT, align=WD_ALIGN_PARAGRAPH.CENTER, after_pt=LINE_PT)
     if paper.addressed:
@@ -147,7 +149,7 @@ def _paragraph(
 
 
 def _fill(line: Any, text: str, font: str, size_pt: float, *, line_pt: float) -> None:
-    _font(line.add_run(text), font, size_pt)
+    _font(line.add_run(_NO_XML.sub("", text)), font, size_pt)
     form = line.paragraph_format
     form.line_spacing_rule, form.line_spacing = WD_LINE_SPACING.EXACTLY, Pt(line_pt)
     form.space_before = form.space_after = Pt(0)

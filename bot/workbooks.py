@@ -96,9 +96,12 @@ def read(path: Path, sheets: Sequence[Sheet]) -> dict[str, Table]:
     """Read the sheets of a workbook, by name. Raises Unreadable when the file as a whole cannot be used."""
     _check(path)
     try:
-        with warnings.catch_warnings():
+        with (
+            warnings.catch_warnings(),
+            path.open("rb") as file,
+        ):  # a stored file's name has no ending, which a path needs
             warnings.simplefilter("ignore")  # openpyxl warns of parts of a file that it leaves out
-            book = openpyxl.load_workbook(path)
+            book = openpyxl.load_workbook(file)
     except Exception as error:  # whatever a broken file makes the parser raise
         raise Unreadable(say("workbooks.broken", name=path.name)) from error
     tables: dict[str, Table] = {}

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,14 +10,14 @@ from bot.dialogue import Route
 from bot.flows import Answers, Flow, Step
 from bot.inputs import asks
 from bot.messages import Invalid, Option, Reply, Turn
+from bot.places import Known, OfBody, recorded
 from bot.texts import say
 from knowledge.answer import Before, answer, apply_rule
 from knowledge.base import KnowledgeBase
-from knowledge.facts import KINDS, parse_fact, show_fact
+from knowledge.facts import KINDS, parse_fact, plain, show_fact
 from knowledge.model import Answer, Choice, Citation, Fact
 from knowledge.rules import Rule
-from storage import bodies, funds, questions
-from storage import facts as body_facts
+from storage import bodies, questions
 
 LONGEST_QUESTION = 500
 CARD_LIMIT = 600
@@ -43,17 +42,6 @@ def headline(found: Answer) -> str:
     modal = "is" if denied else found.modal
     opening = say("ask.lead", verdict=found.verdict, modal=modal, denied=denied) if found.kind == "answer" else ""
     return say("ask.headline", opening=opening, scope=found.scope if opening else "", statement=found.statement)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Known:
-    """A fact of the asker's body, and in words where it comes from (6月填报); empty for its demonstration year."""
-
-    value: Fact
-    source: str = ""
-
-
-OfBody = Mapping[str, Known]
 
 
 def compose(found: Answer, of_body: OfBody | None = None) -> Card:
@@ -185,21 +173,9 @@ def _told(turn: Turn) -> dict[str, Fact]:
 
 
 def _of_body(turn: Turn, batch_year: int | None) -> dict[str, Known]:
-    """What is recorded of the body the asker speaks for, in one of its years; the newest report gives the rates."""
+    """What is recorded of the body the asker speaks for, in one of its years."""
     assert turn.user is not None and turn.user.body_id is not None
-    on, body = turn.now.astimezone(LOCAL).date(), turn.user.body_id
-    found = {
-        key: Known(value=parse_fact(key, fact.value), source=say("ask.from_fact", at=fact.as_of, on=on))
-        for key, fact in body_facts.newest(turn.db, body, batch_year).items()
-    }
-    if batch_year is None:
-        return found
-    found["batch_year"] = Known(value=batch_year)
-    if fund := funds.newest(turn.db, body, batch_year):
-        reported, source = funds.sums(fund), say("ask.from_funds", at=fund.as_of, on=on)
-        rates = {"disbursement_rate": reported.disbursement_rate, "use_rate": reported.use_rate}
-        found |= {key: Known(value=float(rate), source=source) for key, rate in rates.items() if rate is not None}
-    return found
+    return recorded(turn, turn.user.body_id, batch_year)
 
 
 def _years(turn: Turn, text: str) -> list[int]:
@@ -243,14 +219,8 @@ def _answered(turn: Turn, text: str, before: Before | None = None) -> tuple[Answ
 
 def _store_facts(turn: Turn, facts: Mapping[str, Fact]) -> None:
     said_on = turn.now.astimezone(LOCAL).date().isoformat()
-    kept = {key: {"value": _plain(value), "said_on": said_on} for key, value in facts.items()}
+    kept = {key: {"value": plain(value), "said_on": said_on} for key, value in facts.items()}
     turn.conversation.facts = {**turn.conversation.facts, **kept}
-
-
-def _plain(value: Fact) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def _before(turn: Turn) -> Before | None:
@@ -388,7 +358,7 @@ def _step(rule: Rule, key: str) -> Step:
         if asks(text):  # 二次申报要什么条件 is no rate of two per cent
             raise Invalid(kind.ask)
         try:
-            return _plain(parse_fact(key, text, year=turn.now.year))
+            return plain(parse_fact(key, text, year=turn.now.year))
         except ValueError:
             raise Invalid(kind.ask) from None
 
@@ -413,7 +383,7 @@ def _judged(rule: Rule) -> Callable[[Turn, Answers], Reply]:
 def _remembered(rule: Rule) -> Callable[[Turn], Answers]:
     def start(turn: Turn) -> Answers:
         facts = _facts(turn, _known(turn, rule.title))
-        return {key: _plain(value) for key, value in facts.items() if key in rule.facts}
+        return {key: plain(value) for key, value in facts.items() if key in rule.facts}
 
     return start
 

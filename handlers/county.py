@@ -6,8 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import select
-
+from bot import places
 from bot.dialogue import Route
 from bot.flows import Answered, Answers, Flow, Step
 from bot.inputs import amount, day
@@ -16,7 +15,7 @@ from bot.texts import say
 from bot.workdays import LOCAL
 from knowledge.answer import apply_rule
 from knowledge.base import KnowledgeBase
-from knowledge.facts import KINDS, parse_fact, show_fact
+from knowledge.facts import KINDS, parse_fact, plain, show_fact
 from knowledge.model import Answer, Citation, Fact
 from storage import bodies, facts, funds
 from storage.funds import Sums
@@ -24,7 +23,6 @@ from storage.models import Body, Fund
 from storage.scope import ROLES, reaches
 
 CARD_LIMIT = 600  # characters
-OFFERED = 9  # bodies in a list to choose from
 DATED = "rectification-date"  # the rule that sets a county's own date
 ASKED_NEXT = {"rect-accept-deadline": range(2014, 2018)}  # 商办建函〔2020〕144号 四(二): 2014—2017年度示范县
 
@@ -33,102 +31,11 @@ def _today(turn: Turn) -> date:
     return turn.now.astimezone(LOCAL).date()
 
 
-# --- which body, which year ------------------------------------------------------------------------------------------
-
-
-def _chosen(turn: Turn, body: Body, action: str | None) -> dict[str, Any]:  # Any: JSON
-    """A body as a form keeps it, with its years, so that the next question follows from the answers alone."""
-    years = bodies.batch_years(turn.db, body.id)
-    if action is not None and not years:
-        raise Refused(say("county.no_year", body=body.name))
-    return {"id": body.id, "name": body.name, "years": years}
-
-
-def _own(action: str | None) -> Callable[[Turn], Answers]:
-    """Begin with the body that somebody speaks for; whoever has several in scope is asked. Refuses without any."""
-
-    def start(turn: Turn) -> Answers:
-        assert turn.user is not None  # the routes are for members
-        if action is not None and not turn.viewer.may(action):
-            raise Refused(say("county.may_not", roles="、".join(ROLES[role] for role in sorted(turn.viewer.roles))))
-        found = [body for body in bodies.visible(turn.db, OFFERED) if _reached(turn, action, body)]
-        own = [body for body in _numbered(turn, turn.user.body_id) if _reached(turn, action, body)]
-        if not found and not own:
-            raise Refused(say("county.no_body"))
-        return {"body": _chosen(turn, (own or found)[0], action)} if own or len(found) == 1 else {}
-
-    return start
-
-
-def _numbered(turn: Turn, body_id: int | None) -> list[Body]:
-    """The body of this number, when the viewer sees it."""
-    return list(turn.db.scalars(select(Body).where(Body.id == body_id)))
-
-
-def _reached(turn: Turn, action: str | None, body: Body) -> bool:
-    return action is None or reaches(turn.db, turn.viewer, action, body.id)
-
-
-def _which(action: str | None) -> Step:
-    """Which body, for whoever has several: picked from the first, or named."""
-
-    def parse(turn: Turn, text: str) -> Answered:
-        name = text.strip()
-        found = [
-            body for body in bodies.named(turn.db, name) or bodies.like(turn.db, name) if _reached(turn, action, body)
-        ]
-        if not found:
-            raise Invalid(say("county.no_such_body", name=name))
-        if len(found) > 1:
-            shown = [f"{body.name}（{body.division_code}）" for body in found[:OFFERED]]
-            raise Invalid(say("county.several_bodies", name=name, shown=shown, count=len(found)))
-        return Answered(key="body", value=_chosen(turn, found[0], action))
-
-    def offered(turn: Turn, _answers: Answers) -> tuple[Option, ...]:
-        found = bodies.visible(turn.db, OFFERED)
-        return tuple(Option(label=body.name, value=body.division_code) for body in found)
-
-    return Step(key="search", ask=say("county.which_body"), parse=parse, options=offered, when=_no_body)
-
-
-def _no_body(answers: Answers) -> bool:
-    return "body" not in answers
-
-
-def _year_step(when: Callable[[Answers], bool] = lambda answers: True) -> Step:
-    """Which demonstration year, for a body of several."""
-
-    def parse(turn: Turn, text: str) -> int:
-        years = dict(turn.conversation.answers)["body"]["years"]
-        try:
-            year = int(str(parse_fact("batch_year", text)))
-        except ValueError:
-            year = 0
-        if year not in years:
-            raise Invalid(say("county.which_year", years=years))
-        return year
-
-    def offered(_turn: Turn, answers: Answers) -> tuple[Option, ...]:
-        return tuple(Option(label=f"{year}年度", value=f"{year}年度") for year in answers["body"]["years"])
-
-    return Step(
-        key="year",
-        ask=lambda turn, answers: say("county.which_year", years=answers["body"]["years"]),
-        parse=parse,
-        options=offered,
-        when=lambda answers: len(answers["body"]["years"]) > 1 and when(answers),
-    )
-
-
-def _year(answers: Answers) -> int:
-    return int(answers.get("year") or answers["body"]["years"][0])
-
-
 # --- 填报资金 ----------------------------------------------------------------------------------------------------------
 
 
 def _before(turn: Turn, answers: Answers) -> Fund | None:
-    return funds.newest(turn.db, answers["body"]["id"], _year(answers))
+    return funds.newest(turn.db, answers["body"]["id"], places.year_of(answers))
 
 
 def _amount(_turn: Turn, text: str) -> str:
@@ -153,7 +60,7 @@ def _asked(key: str) -> Callable[[Turn, Answers], str]:
     def ask(turn: Turn, answers: Answers) -> str:
         before = _before(turn, answers)
         last = {"before": funds.sums(before) if before else None}
-        return say("county.ask_amount", key=key, body=answers["body"]["name"], year=_year(answers), **last)
+        return say("county.ask_amount", key=key, body=answers["body"]["name"], year=places.year_of(answers), **last)
 
     return ask
 
@@ -184,7 +91,7 @@ def _confirm_funds(turn: Turn, answers: Answers) -> str:
     return say(
         "county.confirm_funds",
         body=answers["body"]["name"],
-        year=_year(answers),
+        year=places.year_of(answers),
         before=funds.sums(before) if before else None,
         after=after,
         strange=funds.strange(after),
@@ -215,12 +122,12 @@ def _confirmed(turn: Turn, text: str) -> str | Answered:
 
 def _store_funds(turn: Turn, answers: Answers) -> Reply:
     body, after = answers["body"], _reported(answers)
-    _guard(turn, "report_funds", body["id"])
+    places.guard(turn, "report_funds", body["id"])
     role = turn.viewer.role_for("report_funds")
     fund = funds.report(
         turn.db,
         body["id"],
-        _year(answers),
+        places.year_of(answers),
         after,
         source=say("county.by_chat", role=ROLES[role]),
         now=turn.now,
@@ -229,14 +136,8 @@ def _store_funds(turn: Turn, answers: Answers) -> Reply:
     if fund is None:
         return Reply(text=say("county.funds_same", body=body["name"], after=after), kind="flow", route="county.funds")
     holds = _before(turn, answers)
-    text = say("county.funds_stored", body=body["name"], year=_year(answers), after=after, holds=holds is fund)
+    text = say("county.funds_stored", body=body["name"], year=places.year_of(answers), after=after, holds=holds is fund)
     return Reply(text=text, kind="flow", route="county.funds", options=(Option(label="本县情况", value="本县情况"),))
-
-
-def _guard(turn: Turn, action: str, body_id: int) -> None:
-    """Look again before writing: a role may have ended while the form was open."""
-    if not reaches(turn.db, turn.viewer, action, body_id):
-        raise Refused(say("county.no_body"))
 
 
 def take_back(turn: Turn) -> Reply:
@@ -273,12 +174,12 @@ def _fact_value(turn: Turn, text: str) -> str:
         value = parse_fact(key, text, year=_today(turn).year)
     except ValueError:
         raise Invalid(KINDS[key].ask) from None
-    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+    return plain(value)
 
 
 def _confirm_fact(turn: Turn, answers: Answers) -> str:
     key = answers["fact"]
-    year = None if key in facts.OF_BODY else _year(answers)
+    year = None if key in facts.OF_BODY else places.year_of(answers)
     before = facts.newest(turn.db, answers["body"]["id"], year).get(key)
     return say(
         "county.confirm_fact",
@@ -299,14 +200,14 @@ def _fact_confirmed(_turn: Turn, text: str) -> str:
 
 def _store_fact(turn: Turn, answers: Answers) -> Reply:
     body, key = answers["body"], answers["fact"]
-    _guard(turn, "report_facts", body["id"])
+    places.guard(turn, "report_facts", body["id"])
     role = turn.viewer.role_for("report_facts")
     stored = facts.add(
         turn.db,
         body["id"],
         key,
         answers["value"],
-        batch_year=None if key in facts.OF_BODY else _year(answers),
+        batch_year=None if key in facts.OF_BODY else places.year_of(answers),
         as_of=date.fromisoformat(answers["as_of"]),
         source=say("county.by_chat", role=ROLES[role]),
         now=turn.now,
@@ -368,9 +269,9 @@ def _year_lines(turn: Turn, body_id: int, year: int) -> dict[str, Any]:
 
 def _card(turn: Turn, answers: Answers) -> Reply:
     body_id = answers["body"]["id"]
-    seen = _numbered(turn, body_id)
+    seen = places.numbered(turn, body_id)
     if not seen:
-        raise Refused(say("county.no_body"))
+        raise Refused(say("places.no_body"))
     general = facts.newest(turn.db, body_id, None).items()
     years = [_year_lines(turn, body_id, year) for year in answers["body"]["years"]]
     text = say(
@@ -420,13 +321,13 @@ def opening(turn: Turn) -> str:
 
 
 FLOWS = [
-    Flow(name="本县情况", title="本县情况", steps=(_which(None),), done=_card, start=_own(None)),
+    Flow(name="本县情况", title="本县情况", steps=(places.which(None),), done=_card, start=places.own(None)),
     Flow(
         name="填报资金",
         title="填报资金",
         steps=(
-            _which("report_funds"),
-            _year_step(),
+            places.which("report_funds"),
+            places.year_step(),
             Step(key="allocated", ask=_asked("allocated"), parse=_amount, options=_same_as_before),
             Step(key="disbursed", ask=_asked("disbursed"), parse=_amount),
             Step(key="used", ask=_asked("used"), parse=_amount),
@@ -434,20 +335,20 @@ FLOWS = [
             Step(key="confirm", ask=_confirm_funds, parse=_confirmed, options=_confirmations),
         ),
         done=_store_funds,
-        start=_own("report_funds"),
+        start=places.own("report_funds"),
     ),
     Flow(
         name="更新本县信息",
         title="更新本县信息",
         steps=(
-            _which("report_facts"),
+            places.which("report_facts"),
             Step(
                 key="fact",
                 ask=say("county.which_fact"),
                 parse=_fact_key,
                 options=tuple(Option(label=KINDS[key].label, value=key) for key in (*facts.OF_BODY, *facts.OF_YEAR)),
             ),
-            _year_step(lambda answers: answers.get("fact") not in facts.OF_BODY),
+            places.year_step(lambda answers: answers.get("fact") not in facts.OF_BODY),
             Step(
                 key="value",
                 ask=lambda turn, answers: KINDS[answers["fact"]].ask,
@@ -465,7 +366,7 @@ FLOWS = [
             ),
         ),
         done=_store_fact,
-        start=_own("report_facts"),
+        start=places.own("report_facts"),
     ),
 ]
 ROUTES = [

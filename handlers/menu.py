@@ -34,8 +34,8 @@ ACCOUNT_MENU = {
 
 
 def menu(turn: Turn) -> Reply:
-    """The numbered menu; whoever is bound also finds the rectification items there."""
-    offered = _MENU if turn.user is None else (*_MENU, *ACCOUNT_MENU["办整改"])
+    """The numbered menu; whoever is bound also finds the rectification items and the checks there."""
+    offered = _MENU if turn.user is None else (*_MENU, *ACCOUNT_MENU["办整改"], ("自查", "自查"))
     return Reply(text=say("menu.menu"), options=tuple(Option(label=a, value=b) for a, b in offered), route="menu")
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bot.dialogue import Route
-from bot.files import WORD, keep, link
+from bot.files import WORD, hand_out
 from bot.items import REF, checklist, name_of, named, place_of, said_of, today
 from bot.messages import Option, Refused, Reply, Turn
 from bot.papers import Heading, Paper, Table, write
@@ -321,7 +321,7 @@ def follow_up(turn: Turn, item: Item) -> Paper:
 
 # --- what was typed --------------------------------------------------------------------------------------------------
 
-_PLACE = r"[一-鿿]{1,16}?(?:县|区|市|旗|团|场|州|盟)|\d{6}"
+_PLACE = r"[一-鿿]{1,16}?(?:县|区|市|旗|团|场|州|盟)|\d{6}|#\d{1,9}"
 _YEAR = r"20\d\d\s*年度|20\d\d(?![\d年])"
 _MONTH = r"(?:20\d\d年)?\s*\d{1,2}月份?|上个?月|本月"
 _WHERE = rf"\s*(?:{_PLACE})?\s*(?:{_YEAR})?\s*"
@@ -360,11 +360,12 @@ def _of_month(turn: Turn, body: Body, year: int) -> Paper:
 def _bodies(turn: Turn, typed: str) -> list[Body]:
     """The bodies that are meant, of those whose papers the viewer may make."""
     assert turn.user is not None  # a member's route
-    if typed:
+    if typed and not typed.startswith("#"):
         found = bodies.named(turn.db, typed) or bodies.like(turn.db, typed)
     else:
-        own = list(turn.db.scalars(select(Body).where(Body.id == turn.user.body_id)))
-        found = own or bodies.visible(turn.db, OFFERED)
+        number = int(typed[1:]) if typed else turn.user.body_id
+        found = list(turn.db.scalars(select(Body).where(Body.id == number)))
+        found = found if found or typed else bodies.visible(turn.db, OFFERED)
     return [one for one in found if reaches(turn.db, turn.viewer, "make_papers", one.id)]
 
 
@@ -387,7 +388,7 @@ def _of_body(what: str, make: Callable[[Turn, Body, int], Paper]) -> Callable[[T
             options = tuple(
                 Option(
                     label=say("papers.of_year", body=body.name, year=one),
-                    value=f"出{what} {body.division_code} {one}年度 {month}".rstrip(),
+                    value=f"出{what} #{body.id} {one}年度 {month}".rstrip(),
                 )
                 for body, one in choices[:OFFERED]
             )
@@ -414,18 +415,7 @@ def _of_item(pattern: str, make: Callable[[Turn, Item], Paper]) -> Callable[[Tur
 
 def _handed(turn: Turn, paper: Paper, body_id: int) -> Reply:
     """Keep a paper and hand out the link to it."""
-    assert turn.user is not None  # a member's route
-    folder = turn.given.get("folder")
-    if folder is None:
-        return Reply(text=say("papers.no_page"), route="papers.made")
-    data = write(paper)
-    file = files.made(
-        turn.db, person_id=turn.user.id, body_id=body_id, name=f"{paper.name}.docx", mime=WORD, now=turn.now,
-        sha256=keep(folder, data), size=len(data),
-    )  # fmt: skip
-    opens = link(turn, file, file.name)
-    if opens is None:
-        return Reply(text=say("papers.no_page"), route="papers.made")
+    opens = hand_out(turn, f"{paper.name}.docx", WORD, write(paper), body_id=body_id)
     text = say("papers.ready", title=paper.name, minutes=files.OPEN_FOR.seconds // 60)
     return Reply(text=text, links=(opens,), route="papers.made")
 
@@ -433,7 +423,7 @@ def _handed(turn: Turn, paper: Paper, body_id: int) -> Reply:
 ROUTES = [
     Route(
         name="papers.report", pattern=_REPORT, run=_of_body("整改情况报告", report), member=True,
-        examples=("出整改情况报告", "出秦安县2016年度整改情况报告", "打印整改情况报告 620522 2016年度"),
+        examples=("出整改情况报告", "出秦安县2016年度整改情况报告", "打印整改情况报告 620522 2016年度", "出整改情况报告 #3 2016年度"),
     ),
     Route(
         name="papers.monthly", pattern=_MONTHLY, run=_of_body("月度进展", _of_month), member=True,

@@ -43,6 +43,7 @@ from storage.models import Item
 from storage.secrets import without_phones
 
 MOST_WAYBILLS = 50
+CALLED_WITHIN = 180  # days, of a call whose year is not named
 UNLINKED = "不在清单上"
 
 # --- lists -----------------------------------------------------------------------------------------------------------
@@ -208,7 +209,10 @@ def _read_record(turn: Turn, text: str) -> dict[str, Any]:  # Any: JSON
         called_on = day(typed, today(turn))
     except ValueError:
         raise Invalid(say("review.call_unclear")) from None
-    if asks(text) or len(re.findall("[一-鿿]", who)) < 2 or called_on > today(turn):
+    guessed = (
+        "20" not in typed and (today(turn) - called_on).days > CALLED_WITHIN
+    )  # tomorrow, taken for last year's day
+    if asks(text) or len(re.findall("[一-鿿]", who)) < 2 or called_on > today(turn) or guessed:
         raise Invalid(say("review.call_unclear"))
     return {"called_on": called_on.isoformat(), "called": without_phones(who)[:200]}
 

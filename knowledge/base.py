@@ -15,6 +15,8 @@ import rjieba
 from knowledge import semantic
 from knowledge.cache import cached
 from knowledge.checklists import Checklists, load_checklists
+from knowledge.checks import Check, load_checks
+from knowledge.checks import cites as checks_cites
 from knowledge.expense import Expense, load_expenses
 from knowledge.facts import read_facts
 from knowledge.files import Problems, load_entries, read_yaml
@@ -24,6 +26,7 @@ from knowledge.notices import load_notices
 from knowledge.question import Question, is_yes_no, leaning, modal, slots
 from knowledge.rules import Rule, load_rules
 from knowledge.search import Bm25
+from knowledge.submissions import Submission, load_submissions
 from knowledge.text import initials, normalise, sentences
 from knowledge.wording import Repairer, Wording, load_wording
 
@@ -45,6 +48,8 @@ class KnowledgeBase:
     phrases: dict[str, str]
     digest: str
     checklists: Checklists = field(default_factory=dict)
+    checks: dict[str, Check] = field(default_factory=dict)
+    submissions: tuple[Submission, ...] = ()
     number: int = 1
     dense: bool = False
     clauses: dict[tuple[str, str], Clause] = field(default_factory=dict)
@@ -178,6 +183,7 @@ def _cites(entries: Iterable[Entry], expenses: Iterable[Expense], rules: Iterabl
 
 def _check_quotes(base: KnowledgeBase, problems: Problems) -> None:
     lines = [(line.id, line.cite) for lines in base.checklists.values() for line in lines]
+    lines += [*checks_cites(base.checks), *((one.id, one.cite) for one in base.submissions)]
     for name, cite in (*_cites(base.entries, base.expenses, base.rules.values()), *lines):
         clause = base.clauses.get((cite.notice, cite.clause))
         if clause is None:
@@ -202,6 +208,9 @@ def _check_entries(base: KnowledgeBase, problems: Problems) -> None:
     for rule in base.rules.values():
         for missing in sorted(set(rule.entries) - ids):
             problems.add("policy.yaml", rule.id, f"entries 中的“{missing}”不存在。")
+    for one in base.submissions:
+        if one.entry and (one.entry not in ids or base.by_id[one.entry].deadline is None):
+            problems.add("submissions.yaml", one.id, f"entry 指向的“{one.entry}”不存在，或没有 deadline。")
 
 
 _PHRASES = (
@@ -273,15 +282,18 @@ def read(folder: Path = DATA, imported: Path | None = None, *, dense: bool = Fal
         problems.lines += error.problems
         notices = []
     entries = load_entries(folder / "entries", problems) + load_entries(folder / "unanswered", problems)
+    rules = {rule.id: rule for rule in load_rules(folder / "rules" / "policy.yaml", problems)}
     base = KnowledgeBase(
         notices=tuple(notices),
         entries=tuple(entries),
         expenses=tuple(load_expenses(folder / "rules" / "expense.yaml", problems)),
-        rules={rule.id: rule for rule in load_rules(folder / "rules" / "policy.yaml", problems)},
+        rules=rules,
         wording=load_wording(folder / "synonyms.yaml", problems),
         phrases=_phrases(folder / "phrases.yaml", problems),
         digest=_digest(folder, imported),
         checklists=load_checklists(folder / "checklists.yaml", problems),
+        checks=load_checks(folder / "checks", rules, problems),
+        submissions=tuple(load_submissions(folder / "submissions.yaml", problems)),
         dense=dense,
         clauses={(clause.notice_id, clause.label): clause for notice in notices for clause in notice.clauses},
     )

@@ -124,6 +124,13 @@ def show_fact(key: str, value: Fact) -> str:
     return f"{value}年" if KINDS[key].type == "year" else str(value)
 
 
+def plain(value: Fact) -> str:
+    """Write a fact as it is stored: yes, 0.85, 2020-05-30; `parse_fact` reads it back."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
 _PROVINCE = re.compile(
     "新疆生产建设兵团|兵团|河北|山西|内蒙古|辽宁|吉林|黑龙江|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|广西|海南|重庆|四川|贵州"
     "|云南|西藏|陕西|甘肃|青海|宁夏|新疆|北京|天津|上海|香港|澳门|台湾"

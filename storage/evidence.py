@@ -81,10 +81,10 @@ def attach(db: Session, item: Item, file_ids: Sequence[int], line: str, now: dat
 
 
 def loose_files(db: Session, person_id: int, since: datetime) -> list[int]:
-    """The files that somebody sent from a time on and that stand for no item yet."""
+    """The files that somebody sent from a time on, for no other purpose, and that stand for no item yet."""
     used = select(Evidence.file_id)
     wanted = select(File.id).where(
-        File.person_id == person_id, File.at >= since, File.state.in_(("pending", "stored")), File.id.not_in(used),
-        File.channel != MADE,
+        File.person_id == person_id, File.purpose == "", File.channel != MADE, File.at >= since,
+        File.state.in_(("pending", "stored")), File.id.not_in(used),
     )  # fmt: skip
     return list(db.scalars(wanted.order_by(File.id)))

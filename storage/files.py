@@ -39,7 +39,7 @@ def receive(
         body_id=body_id,
         media_id=None if sha256 else media_id,
         name=name[:255],
-        mime=mime[:64],
+        mime=mime[:128],
         state="stored" if sha256 else "pending",
         sha256=sha256 or None,
         size=size,
@@ -57,6 +57,12 @@ def sent_since(db: Session, channel: str, address: str, since: datetime) -> tupl
     )
     count, size = db.execute(wanted).one()
     return count, int(size)
+
+
+def last_sent(db: Session, person_id: int, since: datetime) -> File | None:
+    """The last file that somebody sent from a time on."""
+    wanted = select(File).where(File.person_id == person_id, File.channel != MADE, File.at >= since)
+    return db.scalars(wanted.order_by(File.id.desc()).limit(1)).first()
 
 
 def known(db: Session, sha256: str) -> bool:
@@ -84,16 +90,29 @@ def tried(db: Session, number: int, state: State, reason: str) -> File:
 
 
 def made(
-    db: Session, *, person_id: int, body_id: int, name: str, mime: str, sha256: str, size: int, now: datetime
+    db: Session, *, person_id: int, body_id: int | None, name: str, mime: str, sha256: str, size: int, now: datetime
 ) -> File:
-    """Note a file that the program made for somebody; its bytes lie under `sha256`."""
+    """Note a file that the program made for somebody, of a body or else of their province; bytes under `sha256`."""
     file = File(
         channel=MADE, address=f"person:{person_id}", person_id=person_id, body_id=body_id, name=name[:255], mime=mime,
-        state="stored", sha256=sha256, size=size, at=now,
+        division_code=scope.viewer_of(db).division if body_id is None else None, state="stored", sha256=sha256,
+        size=size, at=now,
     )  # fmt: skip
     db.add(file)
     db.flush()
     return file
+
+
+def ended(db: Session, before: datetime, limit: int) -> list[str]:
+    """Give up files that were made before a time; the hashes of bytes that nothing else has."""
+    wanted = select(File).where(File.channel == MADE, File.state == "stored", File.at < before)
+    with scope.serving(db, scope.SYSTEM):
+        found = list(db.scalars(wanted.order_by(File.id).limit(limit)))
+        digests = {file.sha256 for file in found if file.sha256}
+        for file in found:
+            file.state, file.reason, file.sha256 = "lost", "ended", None
+        db.flush()
+        return sorted(one for one in digests if not known(db, one))
 
 
 # --- opening -----------------------------------------------------------------------------------------------------

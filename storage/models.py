@@ -420,6 +420,20 @@ class Sample(MaybeOfBody, Base):
     at: Mapped[datetime]
 
 
+class CheckResult(OfBody, Base):
+    """The answers of a guided check that somebody went through; what they come to is worked out from them again."""
+
+    __tablename__ = "check_result"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    batch_year: Mapped[int]
+    name: Mapped[str] = mapped_column(String(32))  # an id of knowledge/data/checks
+    answers: Mapped[dict[str, Any]]  # by point and fact; `area`, `rows` and where recorded facts came from, `sources`
+    edition: Mapped[str] = mapped_column(String(32))
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    at: Mapped[datetime]
+
+
 # --- what is sent, stored and recorded -------------------------------------------------------------------------------
 
 
@@ -463,7 +477,10 @@ MADE = "made"  # the channel of a file that the program made for a person
 
 
 class File(MaybeOfBody, Base):
-    """A file that somebody sent, or that was made for them. `body_id` is the body spoken for then; the bytes lie under their hash."""
+    """A file that somebody sent, or that was made for them. `body_id` is the body spoken for then.
+
+    The bytes lie under their hash.
+    """
 
     __tablename__ = "file"
     __table_args__ = (Index("ix_file_sender", "channel", "address", "id"),)
@@ -474,8 +491,11 @@ class File(MaybeOfBody, Base):
     address: Mapped[str] = mapped_column(String(128))
     media_id: Mapped[str | None] = mapped_column(String(256))  # what the platform calls it, until it is fetched
     state: Mapped[str] = mapped_column(String(16), index=True)  # pending, stored, refused, lost
+    purpose: Mapped[str] = mapped_column(
+        String(16), default=""
+    )  # what it was sent for: table; else it may become evidence
     name: Mapped[str] = mapped_column(String(255), default="")
-    mime: Mapped[str] = mapped_column(String(64), default="")  # as sniffed from the bytes
+    mime: Mapped[str] = mapped_column(String(128), default="")  # as sniffed from the bytes
     size: Mapped[int] = mapped_column(default=0)
     sha256: Mapped[str | None] = mapped_column(String(64), index=True)
     reason: Mapped[str] = mapped_column(String(128), default="")

@@ -36,6 +36,7 @@ READERS = (*COUNTY, "city", *PROVINCE, "hotline")  # the administrators see no b
 MAY: Mapping[str, tuple[str, ...]] = {
     "report_facts": ("county_officer", "county_head", "province_officer"),
     "report_funds": ("county_officer", "county_head", "province_officer"),
+    "self_check": ("county_officer", "county_head", "province_officer"),
     "invite": ("county_head", "province_officer", "security_admin"),
     "import_people": ("province_officer", "security_admin"),
     "see_phone": ("province_officer", "hotline"),

@@ -5,12 +5,13 @@ from datetime import date, timedelta
 
 import pytest
 
-from bot.app import Desk
+from bot.app import Desk, assistant
 from bot.dialogue import Handlers
 from bot.inputs import option_number, universal
 from bot.messages import Inbound, Reply
-from handlers import ask, binding, demo, inviting, menu, papers, profile, rectification, review, updates
+from handlers import ask
 from knowledge.answer import answer
+from knowledge.base import KnowledgeBase
 from storage import conversations
 from storage.db import transaction
 from storage.models import Exchange, Question
@@ -181,32 +182,23 @@ def test_a_picture_is_answered_with_what_works(talk: Talk) -> None:
     assert "文字" in talk("", kind="location").text
 
 
-def test_every_route_example_reaches_its_own_route_alone() -> None:
-    routes = [
-        *menu.ROUTES,
-        *binding.ROUTES,
-        *inviting.ROUTES,
-        *profile.ROUTES,
-        *rectification.ROUTES,
-        *updates.ROUTES,
-        *review.ROUTES,
-        *papers.ROUTES,
-        *ask.ROUTES,
-        *demo.ROUTES,
-    ]
+def test_every_route_example_reaches_its_own_route_alone(kb: KnowledgeBase) -> None:
+    routes = assistant(kb).handlers.routes
     for route in routes:
         assert route.examples
         for example in route.examples:
             assert [other.name for other in routes if other.match(universal(example) or example)] == [route.name]
 
 
-def test_route_and_flow_names_are_unique(running: Desk) -> None:
-    names = [
-        route.name
-        for route in (*menu.ROUTES, *binding.ROUTES, *inviting.ROUTES, *profile.ROUTES, *ask.ROUTES, *demo.ROUTES)
-    ]
+def test_route_and_flow_names_are_unique_and_every_form_exists(kb: KnowledgeBase) -> None:
+    handlers = assistant(kb).handlers
+    names = [route.name for route in handlers.routes]
     assert len(names) == len(set(names))
-    assert {flow.name for flow in ask.flows(running.kb)} == set(running.kb.rules)
+    for route in (one for one in handlers.routes if one.flow):
+        for example in route.examples:
+            match = route.match(universal(example) or example)
+            assert match is not None and (match.groupdict().get("flow") or route.name) in handlers.flows
+    assert {flow.name for flow in ask.flows(kb)} == set(kb.rules)
 
 
 @pytest.mark.parametrize("text", ["12年", "一共", "1个县", "二次申报"])

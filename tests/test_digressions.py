@@ -32,7 +32,7 @@ WAY: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {  # the events that le
     "requested": (("request", {"declared": True}),),
     "submitted": (("agree", {}),),
     "verifying": (("claim", {"holder_id": 0}),),
-    "proposed": (("propose", {"method": "材料审核", "finding": "属实"}),),
+    "proposed": (("propose", {"method": "现场考察", "finding": "属实"}),),
     "closed": (("close", {}),),
     "confirmed": (("confirm", {"check": "回头看", "method": "现场考察", "finding": "属实"}),),
 }
@@ -123,7 +123,7 @@ def world(office: Office, kb: KnowledgeBase, url: str) -> Iterator[World]:
         bodies.find_or_add(db, name=body.name, division_code=body.division_code, years=[2016, 2019])
         for state in WAY:
             for place in (1, 2):
-                at[state] = _item(db, body, state, place, office.ids["officer"]).id
+                at[state] = make_item(db, body, state, place, office.ids["officer"]).id
         guest, _ = people.find_or_add(db, name="样例guest", body_id=1, now=NOW)
         _, at["code"] = invitations.make(
             db, person=guest, role="county_officer", now=NOW, expires_at=NOW.replace(year=2021), body_id=1
@@ -131,7 +131,7 @@ def world(office: Office, kb: KnowledgeBase, url: str) -> Iterator[World]:
     yield World(office, dict(assistant(kb).handlers.flows), at)
 
 
-def _item(db: Any, body: Body, state: str, place: int, holder: int) -> Item:
+def make_item(db: Any, body: Body, state: str, place: int, holder: int) -> Item:
     item = items.add(
         db, body, NOW, batch_year=2016, number=f"{state}{place}", source="绩效评价", category="站点", problem="站点停运",
         kind="分阶段", due_on=date(2020, 6, 30), standard="恢复正常",

@@ -8,11 +8,14 @@ import typer.main
 from click import Group
 
 from bot.__main__ import app
+from bot.app import Desk
 from bot.channels.errors import ERRORS
 from bot.files import MOST_BYTES
+from bot.inputs import universal
 from bot.settings import Settings
 from tests.conftest import ROOT
 
+DURING_FORMS = ("更多", "返回", "上一步", "取消", "为什么")  # words that every conversation understands
 MANUAL = (ROOT / "docs" / "手册" / "安装与运维.md").read_text("utf-8")
 
 
@@ -71,3 +74,16 @@ def test_the_unit_and_the_proxies_fit_each_other() -> None:
     serve = typer.main.get_command(app).commands["serve"]  # type: ignore[attr-defined]  # a group
     ours = {one.name: one.default for one in serve.params}
     assert set(addresses) == {f"{ours['host']}:{ours['port']}"}
+
+
+def test_what_the_county_manual_tells_to_type_is_understood(running: Desk) -> None:
+    manual = (ROOT / "docs" / "手册" / "县级用户手册.md").read_text("utf-8")
+    routes = running.turns._assistant.handlers.routes
+    told = re.findall("「([^」]+)」", manual)
+    assert len(told) > 40
+    for phrase in told:
+        word = universal(phrase) or phrase
+        assert word in DURING_FORMS or any(route.match(word) for route in routes), phrase
+    for picture in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", manual):
+        file = ROOT / "docs" / "手册" / picture
+        assert 0 < file.stat().st_size <= 150_000, picture

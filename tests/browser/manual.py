@@ -1,0 +1,87 @@
+"""Make the pictures of the county manual anew, from the demo province: python -m tests.browser.manual."""
+
+import io
+import re
+import tempfile
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.browser.support import PHONE, QUESTION
+from tests.conftest import CHROMIUM, ROOT, serve
+
+IMAGES = ROOT / "docs" / "images"
+MARGIN = 8  # pixels around what is shown
+SCALE = 1.5
+COLOURS = 64
+SHOW = "shown => { for (const one of document.querySelectorAll('.top, .composer')) one.style.visibility = shown }"
+SHOTS: tuple[tuple[str, Sequence[str], str], ...] = (  # whose conversation, what is said in it, the picture of the end
+    ("stranger", (QUESTION,), "ask"),
+    ("clerk", ("我是样例乙", "我的事项"), "items"),
+    ("clerk", ("1",), "card"),
+    ("clerk", ("我的事项", "1号事项进度80%，回访已做一半"), "update"),
+    ("clerk", ("确认", "申请销号 2"), "submit"),
+    ("clerk", ("照片随纸质材料报送", "确认", "本县情况"), "county"),
+    ("clerk", ("填报资金", "2000", "1760.5", "1500", "今天"), "funds"),
+    ("clerk", ("确认", "出整改情况报告"), "paper"),
+    ("head", ("我是样例庚", "待我确认"), "confirm"),
+)
+INVITING = ("邀请", "县级经办人", "李明", "跳过", "跳过", "跳过")
+
+
+def say(page: Page, text: str) -> str:
+    """Say something in the chat; the answer."""
+    answers = page.locator("#log .reply:not(.pending)")
+    before = answers.count()
+    page.locator("#text").fill(text)
+    page.locator("#text").press("Enter")
+    expect(answers).to_have_count(before + 1)
+    return answers.last.inner_text()
+
+
+def picture(page: Page, name: str) -> None:
+    """The last words and their answer, as few colours as they need."""
+    boxes = [page.locator(one).last.bounding_box() for one in ("#log .said", "#log .reply")]
+    first, last = (box for box in boxes if box)
+    top = first["y"] + page.evaluate("scrollY") - MARGIN
+    clip = {"x": 0, "y": top, "width": PHONE["width"], "height": last["y"] + last["height"] - first["y"] + 2 * MARGIN}
+    page.evaluate(SHOW, "hidden")
+    shot = Image.open(io.BytesIO(page.screenshot(full_page=True, clip=clip)))  # type: ignore[arg-type]  # a mapping of floats
+    page.evaluate(SHOW, "visible")
+    shot.convert("RGB").quantize(COLOURS).save(IMAGES / f"manual-{name}.png", optimize=True)
+
+
+def opened(browser: Browser, site: str) -> Page:
+    page = browser.new_context(locale="zh-CN", viewport=PHONE, device_scale_factor=SCALE).new_page()
+    page.goto(f"{site}/")
+    expect(page.locator("#log")).not_to_have_attribute("aria-busy", "true")
+    return page
+
+
+def make(browser: Browser, site: str) -> None:
+    """Hold the conversations and keep their pictures."""
+    pages = {who: opened(browser, site) for who in ("stranger", "clerk", "head", "newcomer")}
+    for who, said, name in SHOTS:
+        for text in said:
+            say(pages[who], text)
+        picture(pages[who], name)
+    found = None
+    for text in INVITING:
+        found = re.search(r"绑定 ([0-9A-Z]{4}-[0-9A-Z]{4})", say(pages["head"], text))
+    assert found, "no invitation was made"
+    say(pages["newcomer"], found[0])
+    picture(pages["newcomer"], "binding")
+
+
+if __name__ == "__main__":
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextmanager(serve)(Path(folder), "--demo") as demo,
+        sync_playwright() as playwright,
+    ):
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        make(started, demo)
+        started.close()
