@@ -230,7 +230,11 @@ def test_over_chat_as(url: str, place: Path, tmp_path: Path) -> None:
     with opened(url, place) as sessions:
         codes = invited(sessions)
         imported(tmp_path, 1)
-        for who, said in _turns(life(photo=False)):
+        before = (
+            "副县长",
+            [("待我确认", "没有待您确认的事项")],
+        )  # an office without a bound head would submit by itself
+        for who, said in _turns([before, *life(photo=False)]):
             if who in codes:
                 said = [(f"绑定 {codes.pop(who)}", who), ("1", "已绑定"), *said]
             script = "".join(f"{text}\n" for text, _ in said)
