@@ -189,7 +189,7 @@ def _issue_day(turn: Turn, text: str) -> Any:  # Any: an ISO date
 
 
 def _needs_record(answers: Answers) -> bool:
-    return answers.get("method") in ("电话回访", "物流追溯")
+    return answers.get("method") in AT_A_DISTANCE
 
 
 def _ask_record(_turn: Turn, answers: Answers) -> str:
@@ -201,8 +201,12 @@ def _ask_finding(_turn: Turn, answers: Answers) -> str:
 
 
 def _read_record(turn: Turn, text: str) -> dict[str, Any]:  # Any: JSON
-    """What proves a check at a distance: who was called and when, or the waybills that were traced."""
-    if dict(turn.conversation.answers)["method"] == "物流追溯":
+    return record_of(turn, dict(turn.conversation.answers)["method"], text)
+
+
+def record_of(turn: Turn, method: str, text: str) -> dict[str, Any]:  # Any: JSON
+    """What proves a check at a distance: who was called and when, or the waybills that were traced. Raises Invalid."""
+    if method == "物流追溯":
         return {"waybills": _waybills(text)}
     try:
         typed, who = day_within(text)
@@ -275,6 +279,7 @@ def _checked(_turn: Turn, answers: Answers) -> dict[str, Any]:  # Any: JSON
     return {key: value for key, value in fields(answers).items() if key != "result"}
 
 
+AT_A_DISTANCE = ("电话回访", "物流追溯")  # methods that are recorded: storage.items.METHODS
 _METHOD = choice("method", say("review.ask_method"), items.METHODS)
 _FINDING = words("finding", _ask_finding, 4)
 _RECORD = Step(key="record", ask=_ask_record, parse=_read_record, when=_needs_record)

@@ -14,11 +14,12 @@ from starlette.datastructures import UploadFile
 
 from bot import items as shared
 from bot.console.frame import PAGE, PROVINCE, Console, Desk, Entry, Form, Sent, page_number, query
-from bot.messages import Refused
+from bot.messages import Invalid, Refused
 from bot.texts import say
 from bot.workbooks import Outcome, Unreadable
 from bot.workdays import LOCAL
 from handlers import itemlists, ledgers
+from handlers.review import AT_A_DISTANCE, record_of
 from knowledge.facts import KINDS
 from storage import bodies, evidence, facts, files, funds, items, rosters, scope
 from storage.items import AT_PROVINCE, CATEGORIES, CHECKS, METHODS, OPEN, STATES, TRANSITIONS
@@ -31,7 +32,7 @@ MENU = (
     Entry(path="/console/funds", label="资金", roles=READERS),
 )
 BATCH = ("claim", "agree", "close")  # what may be done with several items at once
-FILES = ("attach", "detach")  # these take files, which come by chat and upload link
+BY_CHAT = ("attach", "detach", "plan", "amend", "recur")  # what takes files, several lines or a list
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MOST_BYTES = 5_000_000
 GROUPS: Mapping[str, tuple[str, ...]] = {"queue": AT_PROVINCE, "open": OPEN, "draft": ("draft",)}
@@ -55,7 +56,7 @@ def router(console: Console) -> APIRouter:
     def change(request: Request, number: int, event: str, form: Sent) -> Response:
         with console.act(request, form, *READERS) as desk:
             item = _seen(desk, number)
-            if event not in TRANSITIONS or event in FILES:
+            if event not in TRANSITIONS or event in BY_CHAT:
                 raise HTTPException(404)
             try:
                 with desk.db.begin_nested():
@@ -130,6 +131,10 @@ def _listed(desk: Desk) -> HTMLResponse:
     )  # fmt: skip
 
 
+def _verb(event: str) -> str:
+    return say("items.verb", event=event)
+
+
 def _seen(desk: Desk, number: int) -> Item:
     try:
         return items.seen(desk.db, number)
@@ -140,12 +145,18 @@ def _seen(desk: Desk, number: int) -> Item:
 def _one(desk: Desk, item: Item, wrong: str = "") -> HTMLResponse:
     turn = desk.turn()
     lines = shared.checklist(turn, item)
+    names = {line.id: line.text for line in lines}
     standing = evidence.standing(desk.db, item, "stored", "pending", "refused", "lost")
     trail = [
-        {"row": one, "who": shared.name_of(turn, one.person_id), "at": one.at.astimezone(LOCAL)}
+        {
+            "row": one,
+            "who": shared.name_of(turn, one.person_id),
+            "at": one.at.astimezone(LOCAL),
+            "told": say("items.fields", said=one.said, names=names),
+        }
         for one in items.trail(desk.db, item.id)
     ]
-    allowed = [event for event in TRANSITIONS if event not in FILES and shared.may(turn, item, (event,))]
+    allowed = [event for event in TRANSITIONS if event not in BY_CHAT and shared.may(turn, item, (event,))]
     return desk.page(
         "desk/item.html", item=item, place=shared.place_of(turn, item), wrong=wrong, trail=trail, states=STATES,
         state=STATES[item.state], overdue=items.overdue_days(item, _today(desk)),  # type: ignore[index]  # as above
@@ -154,7 +165,7 @@ def _one(desk: Desk, item: Item, wrong: str = "") -> HTMLResponse:
         files=[(one, file, _door(desk, file)) for one in standing if (file := desk.db.get(File, one.file_id))], scopes=scope.ROLES,
         elsewhere=[(shared.place_of(turn, one), one) for one in evidence.elsewhere(desk.db, item)],
         holder=shared.name_of(turn, item.holder_id) if item.holder_id else "", rules=TRANSITIONS, allowed=allowed,
-        methods=METHODS, checks=CHECKS,
+        methods=METHODS, checks=CHECKS, verb=_verb, recorded=AT_A_DISTANCE,
     )  # fmt: skip
 
 
@@ -176,13 +187,20 @@ def _said(desk: Desk, item: Item, event: str, form: Form) -> dict[str, Any]:  # 
     said: dict[str, Any] = {name: str(form[name]).strip() for name in form if name not in kept}
     if "declared" in said:
         said["declared"] = True
+    if said.get("method") in AT_A_DISTANCE:
+        said["record"] = record_of(desk.turn(), said["method"], said.get("record", ""))
+    else:
+        said.pop("record", None)
     return {name: value for name, value in said.items() if value}
 
 
 def _apply(desk: Desk, item: Item, event: str, form: Form) -> Item:
     """Raises Refused."""
     version = str(form.get("version", ""))
-    said = _said(desk, item, event, form)
+    try:
+        said = _said(desk, item, event, form)
+    except Invalid as no:
+        raise Refused(str(no)) from None
     for name in ("due_on", "new_due_on"):
         if name in said and not _later(said[name], _today(desk)):
             raise Refused(say("frame.day_passed"))
