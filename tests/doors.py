@@ -32,6 +32,7 @@ from storage.models import (
     Person,
     Question,
     Role,
+    Sample,
     Unit,
 )  # fmt: skip
 from storage.scope import COUNTY, PROVINCE, ROLES, SCOPED, SYSTEM, serving
@@ -126,6 +127,7 @@ STATIONS = {
     "draft": ("draft", "", "draft"),
     "issued": ("issued", "", "issue"),
     "rectifying": ("rectifying", "", "acknowledge"),
+    "staged": ("rectifying", "", "acknowledge"),
     "requested": ("rectifying", "head", "request"),
     "extending": ("rectifying", "", "ask_extension"),
     "returned": ("returned", "", "return"),
@@ -151,6 +153,7 @@ class Target:
     invitation: int
     link: str
     items: dict[str, int]
+    files: dict[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +192,14 @@ def _county(db: Session, place: str) -> Target:
     for mapped in (BodyYear, Fact, Fund):
         db.add(row(mapped, place, body_id=body.id, batch_year=2016))
     items = {name: _item(db, place, body.id, person, name) for name in STATIONS}
+    sample = row(Sample, place, body_id=body.id, person_id=person.id, share=95, listed=[], drawn=[])
+    shut = row(
+        File, place, body_id=body.id, person_id=person.id, address=place, media_id=f"{place}x", state="quarantined"
+    )
+    db.add_all((sample, shut))
+    db.flush()
+    proof = select(Evidence.file_id).where(Evidence.item_id == items["rectifying"])
+    files = {"file": db.scalars(proof).one(), "shut": shut.id, "sample": sample.id}
     _told(db, place, {"body_id": body.id}, person)
     invited = row(Person, place, at=NOW)
     db.add(invited)
@@ -197,7 +208,7 @@ def _county(db: Session, place: str) -> Target:
         db, person=invited, role="county_officer", body_id=body.id, now=NOW, expires_at=NOW + timedelta(days=10)
     )
     return Target(
-        place=place, body=body.name, code=place, person=person.id, name=person.name, invitation=invitation.id, items=items,
+        place=place, body=body.name, code=place, person=person.id, name=person.name, invitation=invitation.id, items=items, files=files,
         link=uploads.make(db, "terminal", place, person.id, NOW + timedelta(days=365)),
     )  # fmt: skip
 
@@ -223,8 +234,18 @@ def _item(db: Session, place: str, body_id: int, person: Person, name: str) -> i
     item = row(Item, place, body_id=body_id, batch_year=2016, state=state, waiting=waiting, version=2, **plain)
     db.add(item)
     db.flush()
-    said = {"return": {"lines": {"整体": canary(place)}}, "propose": {"method": "现场考察", "finding": canary(place)}}
+    item.kind = "分阶段" if name == "staged" else item.kind
     for version, one in ((1, "draft"), (2, event)):
+        said = {key: canary(place) for key in ("text", "finding", "record", "reason", "measure", "document", "problem")}
+        said |= {
+            "method": "现场考察",
+            "check": "回头看",
+            "lines": {"整体": canary(place)},
+            "declared": True,
+            "due_on": "2020-07-30",
+            "new_due_on": "2020-07-30",
+            "progress": 50,
+        }  # type: ignore[dict-item]  # JSON
         db.add(
             row(
                 ItemEvent,
@@ -236,7 +257,7 @@ def _item(db: Session, place: str, body_id: int, person: Person, name: str) -> i
                 before="draft",
                 after=state,
                 person_id=person.id,
-                **({"said": said[one]} if one in said else {}),
+                said=said,
             )  # fmt: skip
         )
     file = row(File, place, body_id=body_id, person_id=person.id, address=place, media_id=f"{place}{name}")
@@ -375,6 +396,22 @@ SAID: Mapping[str, tuple[str, ...]] = {
     "不批延期": ("不批延期 #{extending}",),
     "移出清单": ("移出清单 #{rectifying}",),
     "转处理": ("转处理 #{rectifying}",),
+    "items.trail": ("办理过程 #{proposed}",),
+    "materials.look": ("看材料 #{rectifying}",),
+    "materials.open": ("打开材料 {file}",),
+    "隔离材料": ("隔离材料 {file}",),
+    "解除隔离": ("解除隔离 {shut}",),
+    "再次发生": ("再次发生 #{confirmed}",),
+    "安排阶段": ("安排阶段 #{staged}",),
+    "阶段完成": ("阶段完成 #{staged}",),
+    "抽查": ("抽查",),
+    "samples.drawn": ("抽查结果", "抽查结果 {sample}"),
+    "progress": ("进度统计", "进度统计 {body}"),
+    "progress.definitions": ("数字口径",),
+    "papers.report": ("出整改情况报告 {code} 2016年度",),
+    "papers.monthly": ("月度进展 {code} 2016年度",),
+    "papers.application": ("销号申请书 #{submitted}",),
+    "papers.follow-up": ("出回头看记录 #{confirmed}",),
     "ask.fact": ("batch_year=2016年度",),
     "ask.judge": ("判断 acceptance", "判断 reapplication"),
     "ask.forward": ("能不能给站长发工资\n转发领导",),
@@ -398,7 +435,7 @@ OTHER: Mapping[str, tuple[str, str]] = {
 
 # What is answered to a form's step, by its key; a step that is not here gets its first option.
 ANSWERS: Mapping[str, str] = {
-    "search": "{body}", "place": "{body}", "name": "新来者", "item": "#{rectifying}", "measure": "逐项核对，明确责任人",
+    "stages": "6月20日选址；7月20日恢复营业", "problem": "站点又停运了", "search": "{body}", "place": "{body}", "name": "新来者", "item": "#{rectifying}", "measure": "逐项核对，明确责任人",
     "text": "一个站点已恢复营业", "new_due_on": "2020-07-30", "due_on": "2020-07-30", "reason": "材料已经核实过",
     "lines": "2 照片看不清", "record": "电话回访三人均属实", "finding": "现场看过，整改属实", "document": "商建函〔2020〕1号",
     "allocated": "1000万元", "disbursed": "800万元", "used": "700万元", "as_of": "今天", "gaps": "材料在县局存档",

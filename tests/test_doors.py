@@ -166,7 +166,7 @@ class Visit:
 def named(target: Target) -> dict[str, Any]:
     """What words may name of a county."""
     return {"body": target.body, "code": target.code, "person": target.person, "name": target.name,
-            "invitation": target.invitation, **target.items}  # fmt: skip
+            "invitation": target.invitation, **target.items, **target.files}  # fmt: skip
 
 
 def doors(assistant: Assistant) -> dict[str, list[tuple[Any, str]]]:
@@ -184,12 +184,13 @@ def doors(assistant: Assistant) -> dict[str, list[tuple[Any, str]]]:
     return found | {name: [said] for name, said in OTHER.items()}
 
 
+_SAMPLES = {"body": "某某县", "name": "某某某", "code": "620522"}
+
+
 def _begun(route: Route) -> Iterator[str]:
     """The forms that a route's words begin; the words must be its own."""
     for said in SAID[route.name]:
-        first = re.sub(r"\{\w+\}", lambda found: "某某县" if found[0] in ("{body}", "{name}") else "12", said).split(
-            "\n"
-        )[0]
+        first = re.sub(r"\{(\w+)\}", lambda found: _SAMPLES.get(found[1], "12"), said).split("\n")[0]
         match = route.match(universal(first) or first)
         assert match or "\n" in said, f"{route.name} does not take {first}: correct it in SAID of tests/doors.py"
         if match and route.flow:
@@ -197,10 +198,10 @@ def _begun(route: Route) -> Iterator[str]:
 
 
 def test_no_chat_door_shows_any_role_what_is_out_of_scope(
-    seeded: tuple[str, Country], opened: sessionmaker[Session], kb: KnowledgeBase
+    seeded: tuple[str, Country], opened: sessionmaker[Session], kb: KnowledgeBase, tmp_path: Path
 ) -> None:
     country = seeded[1]
-    made = assistant(kb, home="620000", province="甘肃省商务厅")
+    made = assistant(kb, home="620000", province="甘肃省商务厅", folder=tmp_path, base_url="https://example.org")
     cells, leaks = 0, []
     ended, shown = set[str](), dict[str, set[str]]()
     with opened() as db, db.begin():
@@ -249,6 +250,7 @@ HTTP: Mapping[str, tuple[tuple[str, Any], ...]] = {
     ),
     "GET /chat/history": (("/chat/history", None),),
     "GET /chat/new": (("/chat/new?after=0", None),),
+    "GET /f/{number}": (("/f/{file}?t=x", None),),
     "GET /f/up/{token}": (("/f/up/{link}", None),),
     "POST /f/up/{token}": (("/f/up/{link}", b"no picture"),),
     "GET /channels/wechat": (("/channels/wechat", None),),
@@ -363,7 +365,7 @@ COMMANDS: Mapping[str, str] = {
     "knowledge vectors": "everybody", "wechat menu": "everybody", "chat": "person",
 } | dict.fromkeys((
     "backup", "restore", "doctor", "invite", "serve", "questions list", "questions answer", "funds template",
-    "funds import", "items template", "items import", "items export", "people template", "people import", "db upgrade",
+    "funds import", "items template", "items import", "items export", "items sample", "people template", "people import", "db upgrade",
     "audit verify", "audit trim", "keys rotate", "deliveries list", "deliveries stop", "deliveries start",
 ), "operator")  # fmt: skip
 
