@@ -95,11 +95,14 @@ def _shut(turn: Turn, answers: Answers) -> Reply:
     file = _file(turn, answers)
     found = files.quarantine(turn.db, file, answers["reason"])
     _write_down(turn, file, found, "file.quarantine", answers["reason"])
-    for person_id in sorted({one.person_id for one in found if one.person_id is not None}):
+    own = {one.person_id: one for one in reversed(found) if one.person_id is not None}
+    for person_id, one in sorted(
+        own.items()
+    ):  # each hears of the file that they sent, under the name that they gave it
         deliveries.put(
-            turn.db, source=f"file:{file.id}", version=int(turn.now.timestamp()), recipient=deliveries.person(person_id),
+            turn.db, source=f"file:{one.id}", version=int(turn.now.timestamp()), recipient=deliveries.person(person_id),
             lane="notice", why=say("materials.why"), now=turn.now,
-            reply=Reply(text=say("materials.told", file=file, reason=answers["reason"]), route="told").to_json(),
+            reply=Reply(text=say("materials.told", file=one, reason=answers["reason"]), route="told").to_json(),
         )  # fmt: skip
     return Reply(text=say("materials.done", number=file.id, count=len(found)), route="materials.shut")
 
