@@ -62,6 +62,9 @@ bench: .venv/.dev
 	$(BIN)/python benchmarks/run.py
 	KILLS=100 $(BIN)/pytest --timeout 1800 tests/faults/test_kill.py
 	$(BIN)/python benchmarks/load.py
+	$(BIN)/python benchmarks/turn.py
+	$(BIN)/python benchmarks/people.py
+	$(BIN)/python benchmarks/items.py
 
 vectors: .venv/.dev
 	$(BIN)/countydesk knowledge vectors

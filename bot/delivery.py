@@ -11,14 +11,16 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
+from sqlalchemy import event
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot.channels import Channel
 from bot.messages import ChannelStopped, Reply, TemporaryFailure, Undeliverable
 from storage import bindings, deliveries
-from storage.db import transaction
+from storage.db import reading, transaction
 from storage.models import Delivery
 
 BATCH = 20
@@ -69,21 +71,29 @@ class Dispatcher:
     _breakers: dict[str, _Breaker] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: threading.Event = field(default_factory=threading.Event)
+    _woken: threading.Event = field(default_factory=threading.Event)
+    _called: list[threading.Event] = field(default_factory=list)
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def start(self) -> None:
-        """Send what falls due from now on, in threads of its own."""
-        for number in range(self.workers):
-            name = f"delivery-{number}"
-            thread = threading.Thread(target=self._keep_on, args=(number,), name=name, daemon=True)
+        """Send what falls due from now on, in threads of its own: one looks, and calls the workers."""
+        event.listen(self.sessions, "after_commit", self._committed)
+        self._called = [threading.Event() for _ in range(self.workers)]
+        runs: list[Callable[[], None]] = [self._look, *(partial(self._keep_on, n) for n in range(self.workers))]
+        for number, run in enumerate(runs):
+            thread = threading.Thread(target=run, name=f"delivery-{number}", daemon=True)
             thread.start()
             self._threads.append(thread)
 
     def stop(self) -> None:
         """Finish the messages in hand and end the threads."""
         self._stopped.set()
+        for waiting in (self._woken, *self._called):
+            waiting.set()
         for thread in self._threads:
             thread.join()
+        if self._threads:
+            event.remove(self.sessions, "after_commit", self._committed)
 
     def drain(self) -> Counter[str]:
         """Send everything that is due; how many messages ended in which state."""
@@ -96,15 +106,33 @@ class Dispatcher:
             runs = [pool.submit(self._work, number) for number in range(self.workers)]
             return sum((run.result() for run in runs), swept)
 
-    def _keep_on(self, number: int) -> None:
-        while not self._stopped.wait(POLL_S):
+    def _committed(self, db: Session) -> None:
+        """What this process has queued is sent at once; the rest, and what other processes queue, by looking."""
+        if db.info.pop(deliveries.PUT, False):
+            self._woken.set()
+
+    def _look(self) -> None:
+        while not self._stopped.is_set():
+            self._woken.wait(POLL_S)
+            self._woken.clear()
             try:
-                with transaction(self.sessions) as db:
-                    if number == 0:
+                with reading(self.sessions) as db:  # a writer would queue for the turns' lock every second, for nothing
+                    due, (on, _) = deliveries.due(db, self.clock()), deliveries.sending(db)
+                if due:
+                    with transaction(self.sessions) as db:
                         deliveries.sweep(db, self.clock())
-                    on, _ = deliveries.sending(db)
-                if on:
-                    self._work(number)
+                for called in self._called if due and on else ():
+                    called.set()
+            except Exception:  # the delivery boundary: it is looked again the next time
+                log.exception("delivery failed")
+
+    def _keep_on(self, number: int) -> None:
+        called = self._called[number]
+        while not self._stopped.is_set():
+            called.wait()
+            called.clear()
+            try:
+                self._work(number)
             except Exception:  # the delivery boundary: the rows in hand are settled by the next sweep
                 log.exception("delivery failed")
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 import structlog
@@ -20,7 +21,7 @@ from bot.messages import Inbound, Invalid, Option, Refused, Reply, Turn, fitted
 from bot.texts import say
 from knowledge.base import KnowledgeBase
 from storage import bindings, conversations, deliveries, scope, secrets
-from storage.models import Conversation, Exchange
+from storage.models import Conversation
 
 IDLE = timedelta(minutes=30)
 LEANS_FOR = timedelta(minutes=10)
@@ -44,8 +45,12 @@ class Route:
     flow: bool = False  # begins the form that the match names in its group `flow`, or the one of its own name
     member: bool = False  # only for people who are bound; others learn how to bind
 
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(self.pattern)
+
     def match(self, text: str) -> re.Match[str] | None:
-        return re.fullmatch(self.pattern, text)
+        return self._compiled.fullmatch(text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,16 +109,17 @@ class Assistant:
             reply = _with_owed(turn, self.handlers.after(turn, reply))
             reply = self._fitted(turn, replace(reply, text=f"{opening}\n\n{reply.text}") if opening else reply)
         conversation.touched_at = inbound.at
-        exchange = Exchange(
-            channel=inbound.channel,
-            message_id=inbound.message_id,
-            address=inbound.address,
-            person_id=user.id if user else None,
-            route=reply.route,
-            edition=self.kb.edition,
-            at=inbound.at,
-            took_ms=round((time.perf_counter() - started) * 1000),
-        )
+        conversations.close_conversation(db, conversation)
+        exchange = {
+            "channel": inbound.channel,
+            "message_id": inbound.message_id,
+            "address": inbound.address,
+            "person_id": user.id if user else None,
+            "route": reply.route,
+            "edition": self.kb.edition,
+            "at": inbound.at,
+            "took_ms": round((time.perf_counter() - started) * 1000),
+        }
         said = secrets.without_phones(inbound.text)
         conversations.record_exchange(db, exchange, said, reply.to_json(), user, self.given.get("home"))
         return reply

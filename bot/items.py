@@ -13,7 +13,7 @@ from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
 from bot.workdays import LOCAL
 from knowledge.checklists import Line
-from storage import deliveries, evidence, items, milestones, people, scope
+from storage import bodies, deliveries, evidence, items, milestones, people, scope
 from storage.models import Body, Item, Person
 
 SHOWN = 20  # items in one list
@@ -296,13 +296,17 @@ def eligible(turn: Turn, events: Sequence[str]) -> list[Item]:
     """The items on which the viewer may do one of the events now, most urgent first."""
     rules = [items.TRANSITIONS[event] for event in events if set(items.TRANSITIONS[event].roles) & turn.viewer.roles]
     states = sorted({state for rule in rules for state in rule.before})
-    return [item for item in (items.working(turn.db, *states) if states else []) if may(turn, item, events)]
+    found = items.working(turn.db, *states) if states else []
+    codes = bodies.codes(turn.db, {item.body_id for item in found})
+    return [item for item in found if _may(turn, item, codes[item.body_id], events)]
 
 
 def may(turn: Turn, item: Item, events: Sequence[str]) -> bool:
     """Whether the viewer has a role for one of the events there, and the item's state allows it."""
-    with scope.serving(turn.db, scope.SYSTEM):
-        code = turn.db.get_one(Body, item.body_id).division_code
+    return _may(turn, item, bodies.codes(turn.db, {item.body_id})[item.body_id], events)
+
+
+def _may(turn: Turn, item: Item, code: str, events: Sequence[str]) -> bool:
     held = {
         grant.role
         for grant in turn.viewer.grants

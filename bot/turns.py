@@ -1,7 +1,8 @@
 """The threads that run turns. Replies leave after the commit.
 
-On SQLite there is one, and it commits the turns that wait together; each has a savepoint of its own, so that a failing
-one changes nothing. On PostgreSQL there are a few; each turn is a transaction that holds its sender's address.
+On SQLite there is one, and it commits the turns that wait together. When one of them fails, all are undone and each is
+answered again in a transaction of its own, so that the failing one changes nothing; savepoints would cost every turn a
+tenth of its time. On PostgreSQL there are a few threads; each turn is a transaction that holds its sender's address.
 """
 
 import queue
@@ -30,6 +31,10 @@ class _Waiting:
     inbound: Inbound
     given: Mapping[str, Any]
     reply: Future[Reply] = field(default_factory=Future)
+
+
+class _Failed(Exception):
+    """A turn raised what it should not have; its cause says what."""
 
 
 _Lane = queue.SimpleQueue[_Waiting | None]
@@ -76,9 +81,19 @@ class TurnThread:
                 return
 
     def _answer(self, batch: list[_Waiting]) -> None:
+        """Answer turns in one transaction. One that fails alone gets an apology, one of several another try alone."""
         try:
             with transaction(self._sessions) as db:
                 replies = [self._turn(db, waiting) for waiting in batch]
+        except _Failed as failed:
+            if len(batch) > 1:
+                for waiting in batch:
+                    self._answer([waiting])
+                return
+            reference = secrets.token_hex(4)
+            channel = batch[0].inbound.channel
+            log.error("turn failed", reference=reference, channel=channel, exc_info=failed.__cause__)
+            replies = [apology(batch[0].inbound, reference)]
         except Exception as error:  # the turn boundary: nothing of this commit is stored, everybody is told
             log.exception("commit failed", turns=len(batch))
             for waiting in batch:
@@ -89,15 +104,11 @@ class TurnThread:
 
     def _turn(self, db: Session, waiting: _Waiting) -> Reply:
         try:
-            with db.begin_nested():
-                hold(db, f"{waiting.inbound.channel}:{waiting.inbound.address}")
-                reply = self._assistant.handle(db, waiting.inbound, waiting.given)
-                db.flush()
-            return reply
-        except Exception:  # the turn boundary: the savepoint is rolled back and the person gets a reference
-            reference = secrets.token_hex(4)
-            log.exception("turn failed", reference=reference, channel=waiting.inbound.channel)
-            return apology(waiting.inbound, reference)
-        finally:
-            db.expunge_all()  # what one person's turn has loaded must not be at hand in the next one's
-            scope.enter(db, None, "")
+            hold(db, f"{waiting.inbound.channel}:{waiting.inbound.address}")
+            reply = self._assistant.handle(db, waiting.inbound, waiting.given)
+            db.flush()
+        except Exception as error:  # the turn boundary: what was begun is rolled back
+            raise _Failed from error
+        db.expunge_all()  # what one person's turn has loaded must not be at hand in the next one's
+        scope.enter(db, None, "")
+        return reply

@@ -212,7 +212,9 @@ def text_of(cell: Any) -> str:  # Any: openpyxl has no types
 
 def clean(text: str) -> str:
     """A text as cells are read: without control characters, full-width digits narrow, edges trimmed."""
-    return "".join(one for one in text if one.isprintable() or one.isspace()).strip().translate(_WIDE)
+    if not text.isprintable():
+        text = "".join(one for one in text if one.isprintable() or one.isspace())
+    return text.strip().translate(_WIDE)
 
 
 def day_number(text: str) -> date | None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -146,9 +146,9 @@ def as_json(found: Answer, of_body: OfBody | None = None) -> dict[str, Any]:
         "headline": card.headline,
         "text": card.text,
         "more": card.more,
-        "citations": [asdict(citation) for citation in cited(found)],
+        "citations": [dict(vars(citation)) for citation in cited(found)],
         "choices": [
-            {"label": choice.label, "citations": [asdict(citation) for citation in choice.citations]}
+            {"label": choice.label, "citations": [dict(vars(citation)) for citation in choice.citations]}
             for choice in found.choices
         ],
         "missing": list(found.missing),

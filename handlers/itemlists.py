@@ -114,7 +114,8 @@ class _Known:
 
     places: dict[str, list[Body]]
     years: dict[int, set[int]]
-    held: dict[tuple[int, int, str], tuple[Item, list[str]]]  # body, year, number → the item and its cells
+    held: dict[tuple[int, int, str], tuple[Item, list[str]]]  # of the rows' numbers: the item and its cells
+    problems: dict[tuple[int, int], list[tuple[str, str]]]  # body, year → number and problem of every item
     today: date
 
 
@@ -127,7 +128,7 @@ def load(db: Session, path: Path, now: datetime, told: Callable[[int, int], None
     outcome = Loaded(
         problems=[*table.problems, *required(table.rows)], ignored=table.ignored, token=uuid.uuid4().hex[:10]
     )
-    known = _known(db, now.astimezone(LOCAL).date())
+    known = _known(db, sorted({row["number"] for row in table.rows}), now.astimezone(LOCAL).date())
     new: list[tuple[Row, Draft]] = []
     amended: list[tuple[Item, Draft, dict[str, list[str]]]] = []
     first: dict[tuple[int, int, str], int] = {}
@@ -154,7 +155,7 @@ def load(db: Session, path: Path, now: datetime, told: Callable[[int, int], None
     return outcome
 
 
-def _known(db: Session, today: date) -> _Known:
+def _known(db: Session, numbers: Sequence[str], today: date) -> _Known:
     places: dict[str, list[Body]] = defaultdict(list)
     for body in _bodies(db):
         for name in (body.name, body.division_code, _shown(body), f"{body.name}({body.division_code})"):
@@ -162,10 +163,19 @@ def _known(db: Session, today: date) -> _Known:
     years: dict[int, set[int]] = defaultdict(set)
     for one in db.scalars(select(BodyYear)):
         years[one.body_id].add(one.batch_year)
-    found = list(db.scalars(select(Item)))
+    found = [
+        item
+        for start in range(0, len(numbers), _AT_ONCE)
+        for item in db.scalars(select(Item).where(Item.number.in_(numbers[start : start + _AT_ONCE])))
+    ]
+    problems: dict[tuple[int, int], list[tuple[str, str]]] = defaultdict(list)
+    for body_id, year, number, problem in db.execute(
+        select(Item.body_id, Item.batch_year, Item.number, Item.problem).order_by(Item.id)
+    ):
+        problems[body_id, year].append((number, problem))
     cells = _cells(db, found, places={body.id: body for listed in places.values() for body in listed})
     held = {(item.body_id, item.batch_year, item.number): (item, row) for item, row in zip(found, cells, strict=True)}
-    return _Known(places=places, years=years, held=held, today=today)
+    return _Known(places=places, years=years, held=held, problems=problems, today=today)
 
 
 def _draft(row: Row, known: _Known, problems: list[Problem]) -> Draft | None:
@@ -305,9 +315,9 @@ def _alike(new: Iterable[tuple[Row, Draft]], known: _Known) -> list[Problem]:
     """New items whose problem reads like that of another item of the body and year; shown, never merged."""
     texts: dict[tuple[int, int], list[str]] = defaultdict(list)
     names: dict[tuple[int, int], list[str]] = defaultdict(list)
-    for (body_id, year, number), (item, _) in known.held.items():
-        texts[body_id, year].append(_bare(item.problem))
-        names[body_id, year].append(number)
+    for key in {(draft.values["body_id"], draft.values["batch_year"]) for _, draft in new}:
+        texts[key] = [_bare(problem) for _, problem in known.problems[key]]
+        names[key] = [number for number, _ in known.problems[key]]
     found = []
     for row, draft in new:
         key = (draft.values["body_id"], draft.values["batch_year"])

@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 from datetime import date
 
-from knowledge.base import KnowledgeBase
+from knowledge.base import KnowledgeBase, remembered
 from knowledge.candidates import Asked, Before, best_match, confidence, holder, ranked, rival_of, twin_of
 from knowledge.judging import judge_both_rates, judge_expense, judge_rule, judge_unlisted
 from knowledge.matching import Match, gives
@@ -19,7 +19,6 @@ from knowledge.search import best
 from knowledge.uncurated import answer_from_clauses
 
 SHORT_CLAUSE, LONG_CLAUSE = 120, 320  # characters; up to here a clause is quoted whole, always or when less sure
-REMEMBERED = 4096  # answers
 SHORTEST_PART = 4  # characters of one of two questions in a message
 CLAUSE_FROM = 0.30  # a clause this near is shown with a refusal
 __all__ = ["Before", "answer", "answer_entry", "apply_rule"]
@@ -33,12 +32,8 @@ def answer(
     Answers are remembered: the same question with the same facts on the same day is answered once an edition.
     """
     key = (text, frozenset((facts or {}).items()), on, before)
-    known = kb.answered.get(key)
-    if known is None:
-        if len(kb.answered) >= REMEMBERED:
-            kb.answered.clear()
-        known = kb.answered[key] = _answer(kb, text, facts or {}, on, before)
-    return known
+    found: Answer = remembered(kb.answered, key, lambda: _answer(kb, text, facts or {}, on, before))
+    return found
 
 
 def _answer(kb: KnowledgeBase, text: str, facts: Facts, on: date, before: Before | None) -> Answer:

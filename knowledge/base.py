@@ -4,11 +4,11 @@ import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import rjieba
 
@@ -32,8 +32,21 @@ from knowledge.wording import Repairer, Wording, load_wording
 
 DATA = Path(__file__).parent / "data"
 VECTORS = Path(__file__).parent / "vectors.npz"
+REMEMBERED = 4096  # questions and answers
 _LONGEST_LEAD = 120  # characters
+Key = TypeVar("Key")
+Made = TypeVar("Made")
 _INDEXES = ("matcher", "by_id", "initials", "rule_of", "clause_list", "clause_index", "repairer")
+
+
+def remembered(kept: dict[Key, Made], key: Key, make: Callable[[], Made]) -> Made:
+    """What was made for a key before, or is made now. So that it cannot grow for ever, all is forgotten when full."""
+    known = kept.get(key)
+    if known is None:
+        if len(kept) >= REMEMBERED:
+            kept.clear()
+        known = kept[key] = make()
+    return known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +69,11 @@ class KnowledgeBase:
     answered: dict[Any, Any] = field(
         default_factory=dict, compare=False
     )  # Any: kept by knowledge.answer, which imports this
+    understood: dict[tuple[str, int], Question] = field(default_factory=dict, compare=False)
 
     def numbered(self, number: int) -> "KnowledgeBase":
         """The same knowledge under its publication number."""
-        fresh = replace(self, number=number, answered={})
+        fresh = replace(self, number=number, answered={}, understood={})
         fresh.__dict__.update({name: self.__dict__[name] for name in _INDEXES if name in self.__dict__})
         return fresh
 
@@ -159,6 +173,9 @@ class KnowledgeBase:
 
     def understand(self, text: str, year: int) -> Question:
         """Read a question: spelling, official words, polarity, asked slots, facts."""
+        return remembered(self.understood, (text, year), lambda: self._understand(text, year))
+
+    def _understand(self, text: str, year: int) -> Question:
         plain = normalise(text).replace("去年", f"{year - 1}年")
         fixed = self.repairer.repair(self.wording.confusing.sub(lambda m: self.wording.confusions[m.group()], plain))
         asks = is_yes_no(plain)

@@ -1,19 +1,32 @@
-"""Conversations and exchanges. What was said and replied is encrypted at rest."""
+"""Conversations and exchanges. What was said and replied is encrypted at rest.
+
+What every turn asks and writes is a statement made once, without the unit of work: together they are most of its time.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, true
+from sqlalchemy import bindparam, insert, inspect, select, true, update
 from sqlalchemy.orm import Session
 
 from storage import scope, secrets
 from storage.db import hold
-from storage.models import Conversation, Exchange, Person, Question
+from storage.models import Base, Conversation, Exchange, Person
 
 PUSH = "push"
 EVENT = "event:"  # begins the message id of what was not written but pressed, scanned or reported
+_TABLES = Base.metadata.tables
+_STORED = select(_TABLES["exchange"].c.reply).where(
+    Exchange.channel == bindparam("channel"), Exchange.message_id == bindparam("message_id")
+)
+_HELD = select(Conversation).where(
+    Conversation.channel == bindparam("channel"), Conversation.address == bindparam("address")
+)
+_KEEP = update(_TABLES["conversation"]).where(Conversation.id == bindparam("number"))
+_LEFT = ("flow", "answers", "options", "rest", "before", "facts", "touched_at")
+_RECORD, _RECORD_QUESTION = insert(_TABLES["exchange"]), insert(_TABLES["question"])
 
 
 def said(db: Session, exchange: Exchange) -> str:
@@ -33,14 +46,16 @@ def _reply(db: Session, stored: str) -> dict[str, Any]:
 
 def write(db: Session, exchange: Exchange, said: str, reply: Mapping[str, Any]) -> None:
     """Put into an exchange, encrypted, what was said and replied."""
-    exchange.said = secrets.encrypt(db, said) if said else ""
-    exchange.reply = secrets.encrypt(db, json.dumps(reply, ensure_ascii=False))
+    exchange.said, exchange.reply = _encrypted(db, said, reply)
+
+
+def _encrypted(db: Session, said: str, reply: Mapping[str, Any]) -> tuple[str, str]:
+    return secrets.encrypt(db, said) if said else "", secrets.encrypt(db, json.dumps(reply, ensure_ascii=False))
 
 
 def stored_reply(db: Session, channel: str, message_id: str) -> dict[str, Any] | None:
     """The reply that a message got before; None for a new message."""
-    wanted = select(Exchange.reply).where(Exchange.channel == channel, Exchange.message_id == message_id)
-    found = db.scalars(wanted).one_or_none()
+    found = db.connection().scalar(_STORED, {"channel": channel, "message_id": message_id})
     return None if found is None else _reply(db, found)
 
 
@@ -49,14 +64,22 @@ def open_conversation(db: Session, channel: str, address: str, user: Person | No
     if user is not None:
         channel, address = "person", str(user.id)
         hold(db, f"person:{user.id}")  # the person may be writing on another channel too
-    wanted = select(Conversation).where(Conversation.channel == channel, Conversation.address == address)
-    conversation = db.scalars(wanted).one_or_none()
+    conversation = db.scalar(_HELD, {"channel": channel, "address": address})
     if conversation is None:
         conversation = Conversation(
             channel=channel, address=address, answers=[], options=[], rest="", before={}, facts={}, touched_at=now
         )
         db.add(conversation)
     return conversation
+
+
+def close_conversation(db: Session, conversation: Conversation) -> None:
+    """Write what a turn leaves in its conversation, which the session lets go."""
+    if inspect(conversation).pending:
+        return  # it is new: the next flush inserts it
+    db.expunge(conversation)
+    left = {name: getattr(conversation, name) for name in _LEFT}
+    db.connection().execute(_KEEP, {"number": conversation.id, **left})
 
 
 def offered(db: Session, channel: str, address: str, message_id: str, since: datetime) -> list[dict[str, Any]]:
@@ -76,34 +99,40 @@ def offered(db: Session, channel: str, address: str, message_id: str, since: dat
 
 
 def record_exchange(
-    db: Session, exchange: Exchange, said: str, reply: Mapping[str, Any], asker: Person | None, home: str | None
+    db: Session,
+    exchange: Mapping[str, Any],
+    said: str,
+    reply: Mapping[str, Any],
+    asker: Person | None,
+    home: str | None,
 ) -> None:
     """Store an exchange and, for a policy question, how it was answered and whose it is.
 
-    `home` is the code of the installation's province.
+    `exchange` has the columns but those of what was said and replied. `home` is the code of the installation's
+    province.
     """
-    write(db, exchange, said, reply)
-    db.add(exchange)
+    words = dict(zip(("said", "reply"), _encrypted(db, said, reply), strict=True))
+    stored = db.connection().execute(_RECORD, {**exchange, **words}).inserted_primary_key
     answer = reply["answer"]
     if answer is None or answer["kind"] == "chat":
         return
     body_id = asker.body_id if asker is not None else None
     own = next((one.division_code for one in scope.viewer_of(db).grants if one.division_code), home)
-    with scope.serving(db, scope.SYSTEM):  # anybody may ask, also who sees nothing of where the question goes
-        db.add(
-            Question(
-                exchange_id=exchange.id,
-                body_id=body_id,
-                division_code=own if body_id is None else None,
-                text=said,
-                kind=answer["kind"],
-                status=answer["status"],
-                verdict=answer["verdict"],
-                score=answer["score"],
-                edition=exchange.edition,
-                at=exchange.at,
-            )
-        )
+    assert stored is not None  # one row was inserted
+    question = {
+        "exchange_id": stored.id,
+        "body_id": body_id,
+        "division_code": own if body_id is None else None,
+        "text": said,
+        "kind": answer["kind"],
+        "status": answer["status"],
+        "verdict": answer["verdict"],
+        "score": answer["score"],
+        "edition": exchange["edition"],
+        "at": exchange["at"],
+    }
+    # past the guard of writes: anybody may ask, also who sees nothing of where the question goes
+    db.connection().execute(_RECORD_QUESTION, question)
 
 
 def recent_exchanges(db: Session, channel: str, address: str, limit: int) -> list[Exchange]:

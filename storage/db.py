@@ -18,6 +18,7 @@ WAL_SINCE = (
     51,
     3,
 )  # two connections in WAL mode can corrupt a file of an older SQLite: docs/decisions/0005-sqlite.md
+READS = "reads"  # the execution option of a connection that changes nothing
 LIMITS = "-c lock_timeout=10s -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s -c timezone=UTC"
 
 
@@ -73,7 +74,7 @@ def make_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Any) -> None:  # Any: SQLAlchemy's connection, untyped in events
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(READS) else "BEGIN IMMEDIATE")
 
     return engine
 
@@ -133,4 +134,12 @@ def make_sessions(engine: Engine, data_key: bytes = b"", audit_key: bytes = b"")
 def transaction(sessions: sessionmaker[Session]) -> Iterator[Session]:
     """One transaction: committed at the end, rolled back on any error."""
     with sessions() as db, db.begin():
+        yield db
+
+
+@contextmanager
+def reading(sessions: sessionmaker[Session]) -> Iterator[Session]:
+    """A transaction that changes nothing: on SQLite it waits for no writer and keeps none waiting."""
+    with sessions() as db:
+        db.connection(execution_options={READS: True})
         yield db

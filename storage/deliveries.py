@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -24,8 +24,12 @@ Lane = Literal["reply", "confirmation", "reminder", "notice"]
 
 LANES: Mapping[Lane, int] = {"reply": 0, "confirmation": 1, "reminder": 2, "notice": 3}
 FINAL: tuple[State, ...] = ("accepted", "acked", "failed", "unknown", "skipped", "expired", "cancelled")
+PUT = "put"  # the key in a session's info that is true when its transaction has queued something
 NO_CHANNEL = "no-channel"  # the code of a message that no channel could take: it goes with the person's next message
 LEASE = timedelta(seconds=60)
+_WAITS = select(Delivery.id).where(  # made once: every turn asks it
+    Delivery.recipient == bindparam("recipient"), or_(Delivery.state == "queued", Delivery.state == "failed")
+)
 
 
 def person(number: int) -> str:
@@ -69,11 +73,14 @@ def put(
     }
     dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
     once = dialect.insert(Delivery).values(values).on_conflict_do_nothing().returning(Delivery)
+    db.info[PUT] = True
     return db.scalars(once).one_or_none()
 
 
 def collect(db: Session, recipients: Sequence[str], channel: str, now: datetime) -> list[Delivery]:
     """Take what waits for somebody who is just writing: it goes with the reply and counts as accepted now."""
+    if not any(db.connection().scalar(_WAITS, {"recipient": one}) for one in recipients):
+        return []  # as in nearly every turn
     waiting = or_(Delivery.state == "queued", and_(Delivery.state == "failed", Delivery.code == NO_CHANNEL))
     wanted = select(Delivery).where(
         Delivery.recipient.in_(recipients), waiting, Delivery.not_before <= now, _timely(now)
@@ -86,6 +93,13 @@ def collect(db: Session, recipients: Sequence[str], channel: str, now: datetime)
 
 
 # --- handing over ------------------------------------------------------------------------------------------------
+
+
+def due(db: Session, now: datetime) -> bool:
+    """Whether there is anything to claim or to sweep."""
+    lost = and_(Delivery.state.in_(("claimed", "handing")), Delivery.lease_until < now)
+    ready = and_(Delivery.state == "queued", Delivery.lane.in_(LANES.values()), Delivery.not_before <= now)
+    return any(db.scalar(select(Delivery.id).where(one).limit(1)) for one in (ready, lost))
 
 
 def claim(db: Session, now: datetime, limit: int, lanes: Sequence[int]) -> list[Delivery]:

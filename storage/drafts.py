@@ -38,13 +38,14 @@ def add(db: Session, drafts: Sequence[Draft], token: str, now: datetime) -> None
     viewer = scope.viewer_of(db)
     role = OPERATOR if viewer.system else next(one for one in scope.PROVINCE if one in viewer.roles)
     channel = viewer.channel or "terminal"
+    wanted = dict.fromkeys((one.values["body_id"], name) for one in drafts for name in one.units)
+    units = {key: people.unit_of(db, key[1], key[0]).id for key in wanted}  # first: finding one writes what waits
     made = [
         Item(state="draft", version=1, changed_at=now, at=now, first_due_on=one.values["due_on"], **one.values)
         for one in drafts
     ]
     db.add_all(made)
     db.flush()
-    units: dict[tuple[int, str], int] = {}
     for item, draft in zip(made, drafts, strict=True):
         _detail(db, item, draft, units)
         db.add(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import ColumnElement, Table, and_, event, false, inspect, or_, select, true
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, with_loader_criteria
@@ -174,6 +175,7 @@ SCOPED: tuple[Any, ...] = tuple(
     mapper.class_ for mapper in Base.registry.mappers if issubclass(mapper.class_, OfBody | MaybeOfBody | Body | Person)
 )
 _TABLES = frozenset(one.__tablename__ for one in SCOPED)
+_TOUCHING: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()  # Any: statements, each as itself
 
 
 class ScopedSession(Session):
@@ -200,8 +202,12 @@ def _filter(state: ORMExecuteState) -> None:
 
 
 def _touches(statement: Any) -> bool:  # Any: whatever can be executed
-    """Whether a scoped table stands anywhere in a statement."""
-    return any(isinstance(part, Table) and part.name in _TABLES for part in visitors.iterate(statement))
+    """Whether a scoped table stands anywhere in a statement. One made once is looked through once."""
+    known = _TOUCHING.get(statement)
+    if known is None:
+        parts = visitors.iterate(statement)
+        known = _TOUCHING[statement] = any(isinstance(part, Table) and part.name in _TABLES for part in parts)
+    return known
 
 
 @lru_cache(maxsize=4096)

@@ -70,8 +70,8 @@ def _owner() -> str | None:
     return "postgres" if "postgres" in names else "nobody"
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Server]:
+@contextmanager
+def server() -> Iterator[Server]:
     """A PostgreSQL server with the migrated database `migrated`."""
     folder = tempfile.mkdtemp(prefix="countydesk-pg-")
     owner = _owner()
@@ -84,32 +84,39 @@ def postgres() -> Iterator[Server]:
         check=True, cwd=folder, stdout=subprocess.DEVNULL, **as_owner,
     )  # fmt: skip
     with open(f"{folder}/log", "w") as log:
-        server = subprocess.Popen(
+        process = subprocess.Popen(
             [binaries / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses="],
             cwd=folder, stdout=log, stderr=log, **as_owner,
         )  # fmt: skip
     try:
         made = Server(folder=folder, numbers=itertools.count(1))
-        _wait_for(made, server)
+        _wait_for(made, process)
         made.operate(f"CREATE ROLE {ROLE} LOGIN", f"CREATE DATABASE migrated OWNER {ROLE}")
         upgrade(made.url("migrated"))
         yield made
     finally:
-        server.terminate()  # waits for nobody: the last test's connections are closed
+        process.terminate()  # waits for nobody: the last test's connections are closed
         try:
-            server.wait(timeout=10)
+            process.wait(timeout=10)
         except subprocess.TimeoutExpired:
-            server.send_signal(3)  # SIGQUIT, immediate shutdown
-            server.wait()
+            process.send_signal(3)  # SIGQUIT, immediate shutdown
+            process.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wait_for(made: Server, server: subprocess.Popen[bytes]) -> None:
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """The server that all tests share."""
+    with server() as made:
+        yield made
+
+
+def _wait_for(made: Server, process: subprocess.Popen[bytes]) -> None:
     for _ in range(600):
         try:
             return made.operate("SELECT 1")
         except psycopg.OperationalError:
-            assert server.poll() is None, Path(made.folder, "log").read_text()
+            assert process.poll() is None, Path(made.folder, "log").read_text()
             time.sleep(0.05)
     raise AssertionError("PostgreSQL does not answer")
 

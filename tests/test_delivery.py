@@ -1,5 +1,6 @@
 """The ledger and its dispatcher, with channels that do what a test needs."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
+from bot import delivery
 from bot.delivery import Dispatcher
 from bot.messages import ChannelStopped, Media, Reply, TemporaryFailure, Undeliverable
 from storage import bindings, deliveries
@@ -220,4 +222,35 @@ def test_a_broadcast_leaves_room_for_what_people_wait_for(sessions: sessionmaker
     put(sessions, "wechat:me", "答复", lane="reply")
     assert urgent.wait(20)
     held.set()
+    machine.stop()
+
+
+def test_what_is_queued_goes_out_at_once(sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "POLL_S", 3600)
+    sent = threading.Event()
+    machine = dispatcher(sessions, Clock(), Platform(name="wechat", answer=lambda _: sent.set()))
+    machine.start()
+    put(sessions, "wechat:a")
+    assert sent.wait(30)
+    machine.stop()
+
+
+def test_looking_waits_for_no_writer(sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look was a writer once: beside a busy turn thread it met "database is locked"."""
+    monkeypatch.setattr(delivery, "POLL_S", 0.01)
+    looks, enough, sent = itertools.count(1), threading.Event(), threading.Event()
+
+    def clock() -> datetime:
+        if next(looks) == 5:
+            enough.set()
+        return NOW
+
+    channel = Platform(name="wechat", answer=lambda _: sent.set())
+    machine = Dispatcher(channels={"wechat": channel}, sessions=sessions, clock=clock, workers=2)
+    with transaction(sessions) as db:
+        deliveries.switch_sending(db, True, "", NOW)  # the one writer there can be
+        machine.start()
+        assert enough.wait(30)
+    put(sessions, "wechat:a")
+    assert sent.wait(30)
     machine.stop()

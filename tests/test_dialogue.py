@@ -1,20 +1,23 @@
 """Conversations through the one turn path."""
 
+import threading
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from bot.app import Desk, assistant
 from bot.dialogue import Handlers
 from bot.inputs import option_number, universal
-from bot.messages import Inbound, Reply
+from bot.messages import Inbound, Reply, Turn
 from handlers import ask
 from knowledge.answer import answer
 from knowledge.base import KnowledgeBase
 from storage import conversations
 from storage.db import transaction
-from storage.models import Exchange, Question
+from storage.models import Conversation, Exchange, Question
 from storage.scope import SYSTEM, serving
 from tests.conftest import JUNE, Talk
 from tests.questions import scoring
@@ -220,6 +223,38 @@ def test_a_failing_turn_changes_nothing_and_gives_a_reference(running: Desk, tal
     with transaction(running.sessions) as db:
         assert db.query(Exchange).count() == 0
     assert "90%" in talk("二次申报要什么条件", message_id="m-3").text
+
+
+@pytest.mark.expects_error
+def test_a_failing_turn_takes_none_of_those_it_waited_with_along(running: Desk) -> None:
+    assistant, entered, go_on = running.turns._assistant, threading.Event(), threading.Event()
+    ask = assistant.handlers.ask
+
+    def staged(turn: Turn) -> Reply:
+        if turn.text == "等一等":
+            entered.set()
+            assert go_on.wait(30)
+        reply = ask(turn)
+        if turn.text == "出错":
+            turn.db.flush()
+            raise RuntimeError("planted")
+        return reply
+
+    object.__setattr__(assistant, "handlers", replace(assistant.handlers, ask=staged))
+
+    def say(text: str) -> Future[Reply]:
+        return running.turns.submit(Inbound(channel="terminal", message_id=text, address=text, text=text, at=JUNE))
+
+    first = say("等一等")
+    assert entered.wait(30)
+    waiting = [say(text) for text in ("二次申报要什么条件", "出错", "大屏能装吗")]  # these wait together
+    go_on.set()
+    replies = [future.result(timeout=60).text for future in (first, *waiting)]
+    assert ["系统繁忙" in text for text in replies] == [False, False, True, False]
+    with transaction(running.sessions) as db:
+        stored = {one.message_id: conversations.reply(db, one)["text"] for one in db.scalars(select(Exchange))}
+        assert set(db.scalars(select(Conversation.address))) == set(stored)
+    assert stored == {"等一等": replies[0], "二次申报要什么条件": replies[1], "大屏能装吗": replies[3]}
 
 
 def test_messages_sent_at_once_are_each_answered_once(running: Desk) -> None:
