@@ -10,7 +10,7 @@ from typing import Literal
 
 from bot.workdays import Workdays
 
-Kind = Literal["item", "review", "deadline", "own"]
+Kind = Literal["item", "deadline", "own", "review"]
 Level = Literal["holder", "head", "province", "leader"]
 
 CALENDAR_DAYS = (30, 15, 7)
@@ -33,7 +33,8 @@ class Mute:
 class Subject:
     """What people are reminded of. Steps that would lie before `since` never were.
 
-    `key` is item:12, review:12, deadline:final-list or own:7; `people` holds whom each level is.
+    `key` is item:12, deadline:final-list, own:7, or of what waits for somebody: review:12, sign:12 and so on. `people`
+    holds whom each level is. While an extension is asked for (`asked`), nobody is told that the item is overdue.
     """
 
     key: str
@@ -42,28 +43,44 @@ class Subject:
     people: Mapping[Level, tuple[int, ...]]
     mutes: Mapping[int, Mute] = field(default_factory=dict)  # person → what they chose
     body_id: int | None = None
+    asked: bool = False
+    what: str = ""  # the words of its line
+    source: str = ""  # the clause it rests on, as printed
+    opens: str = ""  # what picking its line sends
 
     @property
     def kind(self) -> Kind:
-        found: Kind = self.key.partition(":")[0]  # type: ignore[assignment]  # keys are made by storage.reminders
-        return found
+        found = self.key.partition(":")[0]
+        return found if found in ("item", "deadline", "own") else "review"  # type: ignore[return-value]  # compared
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned:
-    """One reminder: a person hears of a subject on a day; not later than `last_on`."""
+class Rung:
+    """One step of a ladder: on its day, and not later than `last_on`, the people of a level hear of it."""
 
-    subject: Subject
-    step: str  # T-30 … T0, O+1 …, R+1 …, S for a snooze that ends
-    person_id: int
+    step: str  # T-30 … T0, O+1 …, R+1 …, S0527 for a snooze that ends
+    level: Level
     on: date
     last_on: date
     provisional: bool  # the day lies in a year whose holidays are not announced yet
 
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """One reminder: a person hears of a subject on a day."""
+
+    subject: Subject
+    rung: Rung
+    person_id: int
+
     @property
     def key(self) -> str:
         """What makes it this reminder and no other: with another date, it is another one."""
-        return f"{self.subject.key}:{self.subject.due_on:%Y%m%d}:{self.step}:{self.person_id}"
+        return f"{self.subject.key}:{self.subject.due_on:%Y%m%d}:{self.rung.step}:{self.person_id}"
+
+    @property
+    def on(self) -> date:
+        return self.rung.on
 
 
 def steps(due_on: date, days: Workdays) -> dict[str, date]:
@@ -81,40 +98,50 @@ def last_quiet_day(due_on: date, days: Workdays) -> date:
 
 def plan(subjects: Iterable[Subject], days: Workdays, start: date, end: date) -> list[Planned]:
     """The reminders from `start` to `end`, by day and person."""
-    made = [one for subject in subjects for one in _of(subject, days, end) if start <= one.on <= end]
+    ladders: dict[tuple[Kind, date], list[Rung]] = {}
+    made: list[Planned] = []
+    for subject in subjects:
+        key = subject.kind, subject.due_on
+        if key not in ladders:
+            found = (_rung(step, on, level, days) for step, on, level in _ladder(*key, days, end))
+            ladders[key] = [rung for rung in found if start <= rung.on <= end]
+        made += _of(subject, ladders[key], days, start, end)
     return sorted(made, key=lambda one: (one.on, one.person_id, one.key))
 
 
-def _of(subject: Subject, days: Workdays, end: date) -> Iterator[Planned]:
-    for step, on, level in _ladder(subject, days, end):
-        for person_id in subject.people.get(level, ()):
+def _of(subject: Subject, ladder: Iterable[Rung], days: Workdays, start: date, end: date) -> Iterator[Planned]:
+    for rung in ladder:
+        if rung.on < subject.since or (subject.asked and rung.step.startswith("O")):
+            continue
+        for person_id in subject.people.get(rung.level, ()):
             mute = subject.mutes.get(person_id)
-            if on >= subject.since and (mute is None or on >= mute.until):
-                yield _planned(subject, step, person_id, on, days)
+            if mute is None or rung.on >= mute.until:
+                yield Planned(subject=subject, rung=rung, person_id=person_id)
+    everybody = {person_id for level in subject.people.values() for person_id in level}
     for person_id, mute in subject.mutes.items():
-        if mute.snooze and mute.until >= subject.since:
-            yield _planned(subject, f"S{mute.until:%m%d}", person_id, mute.until, days)
+        if mute.snooze and person_id in everybody and start <= mute.until <= end and mute.until >= subject.since:
+            rung = _rung(f"S{mute.until:%m%d}", mute.until, "holder", days)
+            yield Planned(subject=subject, rung=rung, person_id=person_id)
 
 
-def _planned(subject: Subject, step: str, person_id: int, on: date, days: Workdays) -> Planned:
-    last_on = days.shifted(on, LASTS)
-    return Planned(
-        subject=subject, step=step, person_id=person_id, on=on, last_on=last_on, provisional=not days.is_known(on)
-    )
+def _rung(step: str, on: date, level: Level, days: Workdays) -> Rung:
+    return Rung(
+        step=step, level=level, on=on, last_on=days.shifted(on, LASTS), provisional=not days.is_known(on)
+    )  # fmt: skip
 
 
-def _ladder(subject: Subject, days: Workdays, end: date) -> Iterator[tuple[str, date, Level]]:
-    """The steps of a subject up to a day, with whom each is for."""
-    if subject.kind == "own":
-        yield "T0", days.on_or_before(subject.due_on), "holder"
-    elif subject.kind == "review":
+def _ladder(kind: Kind, due_on: date, days: Workdays, end: date) -> Iterator[tuple[str, date, Level]]:
+    """The steps of a kind of subject up to a day, with whom each is for."""
+    if kind == "own":
+        yield "T0", days.on_or_before(due_on), "holder"
+    elif kind == "review":
         for count in REVIEWS:
-            yield f"R+{count}", days.shifted(subject.due_on, count), "holder"
-        yield from _weekly("R", days.shifted(subject.due_on, REVIEWS[-1]), REVIEWS[-1], days, end, "holder")
+            yield f"R+{count}", days.shifted(due_on, count), "holder"
+        yield from _weekly("R", days.shifted(due_on, REVIEWS[-1]), REVIEWS[-1], days, end, "holder")
     else:
-        before = steps(subject.due_on, days)
+        before = steps(due_on, days)
         yield from ((step, on, "holder") for step, on in before.items())
-        if subject.kind == "item":
+        if kind == "item":
             effective = before["T0"]
             for count, level in ESCALATIONS.items():
                 if count > 1:

@@ -4,9 +4,11 @@ Source: chinesecalendar, which follows the State Council's yearly notices; singl
 year without a notice yet counts Monday to Friday, provisionally.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import chinese_calendar
@@ -49,6 +51,7 @@ class Workdays:
         return sum(self.is_workday(start + timedelta(days=number)) for number in range(1, days + 1))
 
 
+@lru_cache(maxsize=4096)
 def is_known(day: date) -> bool:
     """Whether the holidays of the day's year have been announced."""
     try:
@@ -58,6 +61,7 @@ def is_known(day: date) -> bool:
     return True
 
 
+@lru_cache(maxsize=4096)
 def is_workday(day: date) -> bool:
     """Whether people work on a day; Monday to Friday where the holidays are not announced."""
     if not is_known(day):
@@ -69,3 +73,58 @@ def after(now: datetime, days: int) -> datetime:
     """The end, in China, of the working day that comes so many working days after the day of `now`."""
     day = Workdays().shifted(now.astimezone(LOCAL).date(), days)
     return datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=LOCAL)
+
+
+# --- hours -----------------------------------------------------------------------------------------------------------
+
+QUIET_HOURS = "17:30-09:00, 12:00-14:00"
+_SPAN = re.compile(r"(\d{1,2}:\d{2})\s*[-—~至]\s*(\d{1,2}:\d{2})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hours:
+    """When people may be written to unasked: spans of a working day, in order, by China's clock."""
+
+    spans: tuple[tuple[time, time], ...]
+
+    @property
+    def opening(self) -> time:
+        return self.spans[0][0]
+
+    @property
+    def closing(self) -> time:
+        return self.spans[-1][1]
+
+    def are_open(self, at: datetime, days: Workdays) -> bool:
+        """Whether it is a working day and no quiet hour."""
+        local = at.astimezone(LOCAL)
+        return days.is_workday(local.date()) and any(first <= local.time() < last for first, last in self.spans)
+
+    def next_open(self, at: datetime, days: Workdays) -> datetime:
+        """The next time at which people may be written to: now, or when a span begins."""
+        if self.are_open(at, days):
+            return at
+        local = at.astimezone(LOCAL)
+        later = [first for first, _ in self.spans if first > local.time()] if days.is_workday(local.date()) else []
+        if later:
+            return datetime.combine(local.date(), later[0], LOCAL)
+        return datetime.combine(days.shifted(local.date(), 1), self.opening, LOCAL)
+
+
+def read_hours(quiet: str) -> Hours:
+    """The hours outside of the quiet ones, written as 17:30-09:00, 12:00-14:00. Raises ValueError."""
+    spans = [(_time(first), _time(last)) for first, last in _SPAN.findall(quiet)]
+    night = [(first, last) for first, last in spans if first > last]
+    if _SPAN.sub("", quiet).strip(" ,，、;；") or len(night) != 1:
+        raise ValueError(quiet)
+    [(closing, opening)] = night
+    breaks = sorted(span for span in spans if span not in night)
+    edges = [opening, *(edge for span in breaks for edge in span), closing]
+    if edges != sorted(set(edges)):
+        raise ValueError(quiet)
+    return Hours(spans=tuple(zip(edges[::2], edges[1::2], strict=True)))
+
+
+def _time(text: str) -> time:
+    hours, minutes = text.split(":")
+    return time(int(hours), int(minutes))

@@ -9,7 +9,7 @@ from knowledge.files import Item, Problems, items, read_cite, read_date, strings
 from knowledge.model import Cite
 
 Granularity = Literal["day", "period"]
-_NEEDED = ("what", "who", "whom", "date", "read", "granularity", "roles", "cite", "confirmed")
+_NEEDED = ("what", "who", "whom", "date", "read", "granularity", "roles", "cite")
 _ROLES = frozenset(["province_officer", "province_approver", "county_officer", "county_head"])
 
 
@@ -17,7 +17,8 @@ _ROLES = frozenset(["province_officer", "province_approver", "county_officer", "
 class Deadline:
     """The last day of something that a notice asks for: who owes it to whom, and which roles are reminded.
 
-    `years` limits county roles to counties of these batch years. Only a confirmed deadline starts reminders.
+    `years` limits county roles to counties of these batch years. A date of an official text may start reminders unless
+    `confirmed` is False; any other date waits for a person who confirms it (None: the file leaves it to the text).
     """
 
     id: str
@@ -30,7 +31,7 @@ class Deadline:
     roles: tuple[str, ...]
     cite: Cite
     years: tuple[int, ...] = ()
-    confirmed: bool = False
+    confirmed: bool | None = None
 
 
 def load_deadlines(folder: Path, problems: Problems) -> list[Deadline]:
@@ -52,11 +53,11 @@ def _deadline(item: Item, file: str, problems: Problems) -> Deadline | None:
     if absent := [key for key in _NEEDED if not item.get(key)]:
         problems.add(file, name, f"缺少 {'、'.join(absent)}。")
         return None
-    if unknown := sorted(set(item) - {"id", "years", *_NEEDED}):
+    if unknown := sorted(set(item) - {"id", "years", "confirmed", *_NEEDED}):
         problems.add(file, name, f"项目 {'、'.join(unknown)} 无法识别，请改正或删去。")
     if item["granularity"] not in ("day", "period"):
         problems.add(file, name, "granularity 只能是 day（具体日期）或 period（某月底、中旬之类）。")
-    if item["confirmed"] not in ("yes", "no"):
+    if item.get("confirmed", "no") not in ("yes", "no"):
         problems.add(file, name, "confirmed 只能是 yes 或 no。")
     roles = strings(item["roles"], file, name, problems)
     if strange := sorted(set(roles) - _ROLES):
@@ -79,5 +80,5 @@ def _deadline(item: Item, file: str, problems: Problems) -> Deadline | None:
         roles=roles,
         cite=cite,
         years=tuple(int(year) for year in years),
-        confirmed=item["confirmed"] == "yes",
+        confirmed=item["confirmed"] == "yes" if "confirmed" in item else None,
     )

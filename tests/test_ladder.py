@@ -43,7 +43,7 @@ def item(due: date, since: date = date(2020, 1, 1), **more: object) -> Subject:
 
 def days_of(subject: Subject, person: int, end: date = date(2020, 12, 31), days: Workdays = DAYS) -> list[str]:
     made = plan([subject], days, date(2020, 1, 1), end)
-    return [f"{one.step} {one.on:%m-%d}" for one in made if one.person_id == person]
+    return [f"{one.rung.step} {one.on:%m-%d}" for one in made if one.person_id == person]
 
 
 def test_steps_before_the_item_was_issued_never_were() -> None:
@@ -99,11 +99,11 @@ def test_a_year_without_an_announcement_is_provisional_until_the_days_are_entere
     due = date(2035, 10, 3)
     subject = item(due, since=due - timedelta(days=9))
     found = plan([subject], DAYS, subject.since, due + timedelta(days=1))
-    assert found and all(one.provisional for one in found)
+    assert found and all(one.rung.provisional for one in found)
     holidays = {date(2035, 10, number): False for number in range(1, 8)}
     entered = Workdays(corrected={date(2035, 9, number): number not in (29, 30) for number in range(20, 31)} | holidays)
     assert steps(due, entered)["T0"] == date(2035, 9, 28)
-    assert not any(one.provisional for one in plan([subject], entered, date(2035, 9, 20), date(2035, 9, 28)))
+    assert not any(one.rung.provisional for one in plan([subject], entered, date(2035, 9, 20), date(2035, 9, 28)))
 
 
 def test_a_corrected_day_counts_and_leaves_the_legal_date_alone() -> None:
