@@ -30,8 +30,6 @@ STOP_AFTER = 10  # failures in a row that stop a channel
 PAUSE = timedelta(minutes=1)
 log = structlog.get_logger()
 
-Guard = Callable[[Session, Delivery], str | None]  # why a message must not go out any more, asked at the last moment
-
 
 @dataclass(kw_only=True)
 class _Breaker:
@@ -64,7 +62,7 @@ class Dispatcher:
     channels: Mapping[str, Channel]
     sessions: sessionmaker[Session]
     clock: Callable[[], datetime]
-    guards: Mapping[str, Guard] = field(default_factory=dict)
+    guards: Mapping[str, deliveries.Guard] = field(default_factory=dict)
     workers: int = 4
     _breakers: dict[str, _Breaker] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -125,8 +123,6 @@ class Dispatcher:
     def _deliver(self, delivery: Delivery) -> str:
         """Try the recipient's channels in order until one takes the message; its state afterwards."""
         with transaction(self.sessions) as db:
-            if ended := self._ended(db, delivery, self.clock()):
-                return ended
             routes = self._routes(db, delivery)
         code, paused = deliveries.NO_CHANNEL, False
         for channel, address in routes:
@@ -134,6 +130,8 @@ class Dispatcher:
                 paused = True
                 continue
             with transaction(self.sessions) as db:
+                if ended := self._ended(db, delivery, self.clock()):
+                    return ended
                 if not deliveries.hand(db, delivery, channel.name, self.clock()):
                     return "lost"
             try:
@@ -146,6 +144,8 @@ class Dispatcher:
                 self._breaker(channel).stop(self.clock(), timedelta(seconds=trouble.retry_after_s))
                 log.error("channel stopped", channel=channel.name, code=trouble.code, reason=trouble.reason)
         with transaction(self.sessions) as db:
+            if ended := self._ended(db, delivery, self.clock()):
+                return ended
             if paused:
                 deliveries.again(db, delivery, "channel-stopped", self.clock() + PAUSE)
                 return "queued"
@@ -183,12 +183,14 @@ class Dispatcher:
             return "queued"
 
     def _ended(self, db: Session, delivery: Delivery, now: datetime) -> str:
-        """Settle what must not be sent any more: too late, or no longer called for."""
+        """Settle what must not be sent now: too late, no longer called for, or only later."""
         if delivery.not_after is not None and delivery.not_after < now:
             deliveries.end(db, delivery, "expired", "late")
             return "expired"
-        guard = self.guards.get(delivery.source.partition(":")[0])
-        reason = guard(db, delivery) if guard else None
+        reason = deliveries.guarded(db, delivery, self.guards)
+        if isinstance(reason, datetime):
+            deliveries.again(db, delivery, "quiet", reason)
+            return "queued"
         if reason:
             deliveries.end(db, delivery, "skipped", "guard", reason)
             return "skipped"

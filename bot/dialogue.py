@@ -73,6 +73,7 @@ class Assistant:
     handlers: Handlers
     given: Mapping[str, Any] = field(default_factory=dict)  # Any: settings that texts need, such as the province's name
     limits: Mapping[str, int] = field(default_factory=dict)  # channel → the most that one message holds, in bytes
+    guards: Mapping[str, deliveries.Guard] = field(default_factory=dict)  # as those of the dispatcher
 
     def handle(self, db: Session, inbound: Inbound, given: Mapping[str, Any] | None = None) -> Reply:
         """Answer a message and store the exchange; a message seen before gets its stored reply."""
@@ -101,7 +102,7 @@ class Assistant:
         opening = self.handlers.opening(turn) if inbound.at - conversation.touched_at >= OPENS_AFTER else ""
         reply = self._reply(turn)
         if reply.text:  # nothing is said after an event that wants no answer
-            reply = _with_owed(turn, self.handlers.after(turn, reply))
+            reply = self._with_owed(turn, self.handlers.after(turn, reply))
             reply = self._fitted(turn, replace(reply, text=f"{opening}\n\n{reply.text}") if opening else reply)
         conversation.touched_at = inbound.at
         exchange = Exchange(
@@ -150,6 +151,12 @@ class Assistant:
         if rest:
             _keep_rest(turn, "\n".join(part for part in (rest, _rest(turn)) if part))
         return reply
+
+    def _with_owed(self, turn: Turn, reply: Reply) -> Reply:
+        """Put before a reply what the person is still to be told."""
+        waiting = deliveries.collect(turn.db, _recipients(turn), turn.inbound.channel, turn.now, self.guards)
+        texts = [Reply.from_json(one.reply).text for one in waiting]
+        return replace(reply, text="\n\n".join((*texts, reply.text))) if texts else reply
 
     def _picked(self, turn: Turn) -> Turn:
         """Turn an option number, or an option's label, into what the option sends."""
@@ -251,14 +258,10 @@ def _inquires(turn: Turn) -> bool:
     return question.yes_no or bool(question.slots) or asks(turn.text) or bool(_INQUIRES.search(turn.text))
 
 
-def _with_owed(turn: Turn, reply: Reply) -> Reply:
-    """Put before a reply what the person is still to be told."""
-    recipients = [deliveries.address(turn.inbound.channel, turn.inbound.address)]
-    if turn.user is not None:
-        recipients.append(deliveries.person(turn.user.id))
-    waiting = deliveries.collect(turn.db, recipients, turn.inbound.channel, turn.now)
-    texts = [Reply.from_json(one.reply).text for one in waiting]
-    return replace(reply, text="\n\n".join((*texts, reply.text))) if texts else reply
+def _recipients(turn: Turn) -> list[str]:
+    """Whom the ledger knows the speaker as."""
+    known = [deliveries.address(turn.inbound.channel, turn.inbound.address)]
+    return known if turn.user is None else [*known, deliveries.person(turn.user.id)]
 
 
 def _step(flows: Mapping[str, Flow], conversation: Conversation) -> Step | None:

@@ -7,7 +7,7 @@ A crash loses nothing: what was claimed is queued again, what was being handed o
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -26,6 +26,10 @@ LANES: Mapping[Lane, int] = {"reply": 0, "confirmation": 1, "reminder": 2, "noti
 FINAL: tuple[State, ...] = ("accepted", "acked", "failed", "unknown", "skipped", "expired", "cancelled")
 NO_CHANNEL = "no-channel"  # the code of a message that no channel could take: it goes with the person's next message
 LEASE = timedelta(seconds=60)
+
+# Asked at the last moment, by what stands before the colon of a source: why a message must not go out any more, or
+# when it may go out at the earliest. It may change the message's words (`reword`).
+Guard = Callable[[Session, Delivery], str | datetime | None]
 
 
 def person(number: int) -> str:
@@ -72,17 +76,28 @@ def put(
     return db.scalars(once).one_or_none()
 
 
-def collect(db: Session, recipients: Sequence[str], channel: str, now: datetime) -> list[Delivery]:
-    """Take what waits for somebody who is just writing: it goes with the reply and counts as accepted now."""
+def collect(
+    db: Session, recipients: Sequence[str], channel: str, now: datetime, guards: Mapping[str, Guard]
+) -> list[Delivery]:
+    """Take what waits for somebody who is just writing: it goes with the reply and counts as accepted now.
+
+    What its guard gives a reason against is skipped; they are writing, so that no hour is too late for them.
+    """
     waiting = or_(Delivery.state == "queued", and_(Delivery.state == "failed", Delivery.code == NO_CHANNEL))
     wanted = select(Delivery).where(
         Delivery.recipient.in_(recipients), waiting, Delivery.not_before <= now, _timely(now)
     )
     found = list(db.scalars(wanted.order_by(Delivery.lane, Delivery.id).with_for_update(skip_locked=True)))
+    taken = []
     for one in found:
-        one.state, one.channel, one.handed_at, one.accepted_at = "accepted", channel, now, now
         one.fence += 1
-    return found
+        reason = guarded(db, one, guards)
+        if isinstance(reason, str):
+            one.state, one.code, one.reason = "skipped", "guard", reason
+            continue
+        one.state, one.channel, one.handed_at, one.accepted_at = "accepted", channel, now, now
+        taken.append(one)
+    return taken
 
 
 # --- handing over ------------------------------------------------------------------------------------------------
@@ -181,6 +196,19 @@ def sweep(db: Session, now: datetime) -> Counter[str]:
         changed = update(Delivery).where(condition).values(values).returning(Delivery.id)
         moved[state] += len(db.scalars(changed.execution_options(synchronize_session=False)).all())
     return +moved
+
+
+def reword(db: Session, delivery: Delivery, reply: Mapping[str, Any], why: str) -> None:
+    """Change what a message says before it is handed over."""
+    delivery.reply, delivery.why = dict(reply), why
+    changed = update(Delivery).where(Delivery.id == delivery.id).values(reply=delivery.reply, why=why)
+    db.execute(changed.execution_options(synchronize_session=False))
+
+
+def guarded(db: Session, delivery: Delivery, guards: Mapping[str, Guard]) -> str | datetime | None:
+    """What the guard of a message's source says of it; None when it may go out."""
+    guard = guards.get(delivery.source.partition(":")[0])
+    return guard(db, delivery) if guard else None
 
 
 def cancel(db: Session, source: str, reason: str) -> int:

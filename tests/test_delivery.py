@@ -117,9 +117,9 @@ def test_whom_no_channel_reaches_gets_it_with_the_next_reply(sessions: sessionma
     assert dispatcher(sessions, Clock(), wechat).drain() == {"failed": 1}
     assert (row(sessions).code, row(sessions).reason) == ("no-channel", "45015")
     with transaction(sessions) as db:
-        [taken] = deliveries.collect(db, [deliveries.address("wechat", "stranger")], "wechat", NOW)
+        [taken] = deliveries.collect(db, [deliveries.address("wechat", "stranger")], "wechat", NOW, {})
         assert taken.state == "accepted"
-        assert deliveries.collect(db, [deliveries.address("wechat", "stranger")], "wechat", NOW) == []
+        assert deliveries.collect(db, [deliveries.address("wechat", "stranger")], "wechat", NOW, {}) == []
 
 
 def test_a_busy_platform_is_tried_again_later_with_the_same_key(sessions: sessionmaker[Session]) -> None:
