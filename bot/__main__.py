@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 
-from bot import imports, operations
+from bot import imports, operations, schedule
 from bot.notices import app as notice_app
 from bot.settings import ConfigError
 from knowledge.model import KnowledgeError
@@ -38,6 +38,7 @@ app.add_typer(questions_app, name="questions")
 app.add_typer(imports.funds_app, name="funds")
 app.add_typer(imports.items_app, name="items")
 app.add_typer(imports.people_app, name="people")
+app.add_typer(schedule.app, name="reminders")
 app.add_typer(wechat_app, name="wechat")
 app.add_typer(db_app, name="db")
 operations.register(app)

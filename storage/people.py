@@ -155,6 +155,11 @@ def holding(db: Session, role: str, body_id: int) -> list[Person]:
         return list(db.scalars(wanted.order_by(Person.id)))
 
 
+def names(db: Session) -> dict[int, str]:
+    """Everybody's name by number, of those the viewer sees."""
+    return {number: name for number, name in db.execute(select(Person.id, Person.name)).all()}
+
+
 def over(db: Session, role: str, body_id: int) -> list[int]:
     """The people of the province, or of the city, who hold a role over a body."""
     with scope.serving(db, scope.SYSTEM):
