@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from bot.channels import Channel
 from bot.messages import ChannelStopped, Reply, TemporaryFailure, Undeliverable
-from storage import bindings, deliveries
+from storage import bindings, deliveries, reminders
 from storage.db import transaction
 from storage.models import Delivery
 
@@ -199,12 +199,14 @@ class Dispatcher:
     def _routes(self, db: Session, delivery: Delivery) -> list[tuple[Channel, str]]:
         """The channels and addresses to try, the best first."""
         kind, _, rest = delivery.recipient.partition(":")
+        order: tuple[str, ...] = ORDER
         if kind == "person":
+            order = (*reminders.preferred_channels(db, int(rest)), *ORDER)
             found = [(one.channel, one.address) for one in bindings.addresses(db, int(rest))]
         else:
             found = [(kind, rest)]
         known = [(self.channels[name], address) for name, address in found if name in self.channels]
-        return sorted(known, key=lambda one: ORDER.index(one[0].name) if one[0].name in ORDER else len(ORDER))
+        return sorted(known, key=lambda one: order.index(one[0].name) if one[0].name in order else len(order))
 
     def _unreachable(self, channel: Channel, address: str, trouble: Undeliverable) -> None:
         """An address that is of no more use speaks for nobody from now on."""

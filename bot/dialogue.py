@@ -30,6 +30,7 @@ _INQUIRES = re.compile(
     r"啥|哪|谁|还是|如何|为何|为什么|要求$|条件$"
 )  # beside what bot.inputs.asks takes for a question
 OPENS_AFTER = timedelta(hours=12)
+OFFERED_FOR = timedelta(days=3)  # how long the choices of a message wait for somebody who has never written
 log = structlog.get_logger()
 
 
@@ -84,6 +85,7 @@ class Assistant:
         user = bindings.speaker(db, inbound.channel, inbound.address)
         viewer = scope.enter(db, user, inbound.channel)
         conversation = conversations.open_conversation(db, inbound.channel, inbound.address, user, inbound.at)
+        last_at = None if conversation.id is None else conversation.touched_at
         if inbound.at - conversation.touched_at > LEANS_FOR:
             conversation.before = {}
         if inbound.at - conversation.touched_at > IDLE:
@@ -97,6 +99,7 @@ class Assistant:
             db=db,
             kb=self.kb,
             now=inbound.at,
+            last_at=last_at,
             given={**self.given, **(given or {})},
         )
         opening = self.handlers.opening(turn) if inbound.at - conversation.touched_at >= OPENS_AFTER else ""
@@ -160,12 +163,14 @@ class Assistant:
 
     def _picked(self, turn: Turn) -> Turn:
         """Turn an option number, or an option's label, into what the option sends."""
+        number = option_number(turn.text)
+        if number is not None and not turn.conversation.flow:
+            _offer_pushed(turn)
         offered = _offered(turn.conversation)
         for option in offered:
             if turn.text == option.label:
                 return replace(turn, text=option.value)
-        number = option_number(turn.text) if offered else None
-        if number is None or _step(self.handlers.flows, turn.conversation) and not offered:
+        if number is None or not offered or _step(self.handlers.flows, turn.conversation) and not offered:
             return turn
         if number > len(offered):
             raise Invalid(say("dialogue.no_such_option", number=number, count=len(offered)))
@@ -262,6 +267,13 @@ def _recipients(turn: Turn) -> list[str]:
     """Whom the ledger knows the speaker as."""
     known = [deliveries.address(turn.inbound.channel, turn.inbound.address)]
     return known if turn.user is None else [*known, deliveries.person(turn.user.id)]
+
+
+def _offer_pushed(turn: Turn) -> None:
+    """Let a number pick from the choices of a message that came after what was said last."""
+    told = deliveries.last_told(turn.db, _recipients(turn), turn.last_at or turn.now - OFFERED_FOR)
+    if told is not None and told.accepted_at != turn.last_at and told.reply["options"]:
+        turn.conversation.options = told.reply["options"]
 
 
 def _step(flows: Mapping[str, Flow], conversation: Conversation) -> Step | None:

@@ -61,6 +61,8 @@ def run(db: Session, desk: Desk, now: datetime) -> Counter[str]:
     The rows must have been planned in the same transaction. The session must serve the program itself.
     """
     days, today = planner.workdays(db), now.astimezone(LOCAL).date()
+    if not deliveries.sending(db)[0]:
+        return Counter(off=1)
     wishes = reminders.preferences(db)
     waiting = {
         person_id: rows
@@ -132,9 +134,8 @@ def compose(rows: Sequence[Occurrence], found: Mapping[str, Subject], days: Work
     """The digest of some reminders on a day, and what 为什么 answers to it."""
     shown = [_line(found[row.subject], row, days, today) for row in rows]
     shown.sort(key=lambda line: (_SECTIONS.index(line["section"]), line["due_on"]))
-    options = [Option(label=line["what"], value=line["opens"]) for line in shown[:SHOWN] if line["opens"]]
-    for number, line in enumerate((line for line in shown[:SHOWN] if line["opens"]), 1):
-        line["number"] = number
+    opened = {line["opens"]: line["what"].partition("：")[0] for line in shown[:SHOWN] if line["opens"]}
+    options = [Option(label=what, value=opens) for opens, what in opened.items()]
     options += [Option(label=word, value=word) for word in ("稍后提醒", "已知悉", "为什么")]
     text = say("digests.digest", today=today, lines=shown[:SHOWN], left=len(shown) - SHOWN, count=len(shown))
     return Reply(text=text, options=tuple(options), route="reminder"), say("digests.why", lines=shown)
@@ -162,7 +163,6 @@ def _line(subject: Subject, row: Occurrence, days: Workdays, today: date) -> dic
         "left": left,
         "overdue": days.between(effective, today),
         "provisional": not days.is_known(row.due_on),
-        "number": 0,
     }
 
 

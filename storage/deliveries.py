@@ -183,6 +183,14 @@ def sent_since(db: Session, recipients: Sequence[str], channel: str, since: date
     return db.scalar(wanted) or 0
 
 
+def last_told(db: Session, recipients: Sequence[str], since: datetime) -> Delivery | None:
+    """The newest message that a channel took for somebody from a time on."""
+    wanted = select(Delivery).where(
+        Delivery.recipient.in_(recipients), Delivery.state.in_(("accepted", "acked")), Delivery.accepted_at >= since
+    )
+    return db.scalars(wanted.order_by(Delivery.accepted_at.desc(), Delivery.id.desc()).limit(1)).one_or_none()
+
+
 def sweep(db: Session, now: datetime) -> Counter[str]:
     """Settle what a crash left behind and what came too late; how many rows went where."""
     moved: Counter[str] = Counter()

@@ -10,7 +10,19 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage import audit, bindings, conversations, invitations, scope, secrets
-from storage.models import Binding, Body, Conversation, Delivery, Exchange, Invitation, Person, Question, Role, Unit
+from storage.models import (
+    Binding,
+    Body,
+    Conversation,
+    Delivery,
+    Exchange,
+    Invitation,
+    OwnReminder,
+    Person,
+    Question,
+    Role,
+    Unit,
+)
 
 _PHONE = re.compile(r"1[3-9]\d{9}|0\d{9,11}")
 
@@ -237,6 +249,8 @@ def erase(db: Session, person: Person, now: datetime) -> None:
             role.ended_at = now
         for invitation in invitations.waiting(db, person.id):
             invitation.revoked_at = now
+        for own in db.scalars(select(OwnReminder).where(OwnReminder.person_id == person.id)):
+            own.text, own.ended_at = "", own.ended_at or now
         set_phone(db, person, "")
         person.name, person.title, person.unit_id, person.body_id = f"用户#{person.id}", "", None, None
         person.consent, person.consent_at, person.erased_at = None, None, now

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from storage import items
+from storage.deliveries import person
 from storage.models import (
     Body,
     BodyYear,
@@ -255,6 +256,11 @@ def preferences(db: Session) -> dict[int, Preference]:
     return {one.person_id: one for one in db.scalars(select(Preference))}
 
 
+def preferred_channels(db: Session, person_id: int) -> list[str]:
+    """The channels that somebody wants to be tried first."""
+    return db.scalars(select(Preference.channels).where(Preference.person_id == person_id)).one_or_none() or []
+
+
 def prefer(db: Session, person_id: int, now: datetime, **values: Any) -> Preference:
     """Change how somebody wants to be reminded. `values` are columns of Preference."""
     row = db.get(Preference, person_id) or Preference(person_id=person_id, slot="", channels=[])
@@ -361,3 +367,14 @@ def set_switch(db: Session, key: str, value: str, reason: str, now: datetime) ->
     row.value, row.reason, row.at = value, reason, now
     db.add(row)
     db.flush()
+
+
+def last_digest(db: Session, person_id: int, since: datetime) -> Delivery | None:
+    """The newest digest that reached somebody from a time on."""
+    wanted = select(Delivery).where(
+        Delivery.recipient == person(person_id),
+        Delivery.source.like("digest:%"),
+        Delivery.state.in_(("accepted", "acked")),
+        Delivery.accepted_at >= since,
+    )
+    return db.scalars(wanted.order_by(Delivery.id.desc()).limit(1)).one_or_none()

@@ -1,5 +1,6 @@
 """A small province with a driven clock: what is planned, queued and handed over as the days go by."""
 
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,8 +10,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from bot import digests, planner
+from bot import calling, digests, planner
+from bot.app import assistant, guarding
 from bot.delivery import Dispatcher
+from bot.messages import Inbound, Reply
+from bot.turns import TurnThread
 from bot.workdays import LOCAL, QUIET_HOURS, read_hours
 from knowledge.base import KnowledgeBase
 from storage import bindings, bodies, items, people
@@ -41,7 +45,8 @@ class Province:
 
     def __post_init__(self) -> None:
         self.desk = digests.Desk(kb=self.kb, hours=read_hours(QUIET_HOURS))
-        guards = {digests.SOURCE: digests.guard(self.desk, lambda: self.now)}
+        guards = guarding(self.desk, lambda: self.now)
+        self.turns = TurnThread(assistant(self.kb, guards=guards), self.sessions)
         self.dispatcher = Dispatcher(
             channels={"wecom": self.wecom}, sessions=self.sessions, clock=lambda: self.now, guards=guards, workers=1
         )
@@ -81,6 +86,14 @@ class Province:
         with transaction(self.sessions) as db, serving(db, viewer):
             items.apply(db, item_id, items.find(db, item_id).version, event, said, self.now)
 
+    def reply(self, who: str, text: str) -> Reply:
+        """Say something on the platform and get the reply."""
+        inbound = Inbound(channel="wecom", message_id=uuid.uuid4().hex, address=who, text=text, at=self.now)
+        return self.turns.submit(inbound).result(timeout=60)
+
+    def say(self, who: str, *texts: str) -> str:
+        return [self.reply(who, text).text for text in texts][-1]
+
     def plan(self) -> Counter[str]:
         with transaction(self.sessions) as db, serving(db, SYSTEM):
             return planner.plan(db, self.kb, self.now)
@@ -90,6 +103,7 @@ class Province:
         with transaction(self.sessions) as db, serving(db, SYSTEM):
             done = planner.plan(db, self.kb, self.now)
             done += digests.run(db, self.desk, self.now)
+            done += calling.collect(db, self.kb, self.now)
         if deliver:
             before = len(self.wecom.got)
             done += self.dispatcher.drain()
@@ -124,4 +138,6 @@ class Province:
 
 @pytest.fixture
 def province(sessions: sessionmaker[Session], kb: KnowledgeBase) -> Iterator[Province]:
-    yield Province(sessions=sessions, kb=kb)
+    made = Province(sessions=sessions, kb=kb)
+    yield made
+    made.turns.stop()
