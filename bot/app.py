@@ -360,7 +360,7 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
         stop_sealing()
 
     app = FastAPI(title="countydesk", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    app.state.channels = channels
+    app.state.channels, app.state.jobs, app.state.dispatcher = channels, jobs, dispatcher
     templates = public.pages(version("countydesk"))
     app.include_router(web.router(turns, sessions, ensure_key(chosen.key_file), clock))
     for one in running:

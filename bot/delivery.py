@@ -6,6 +6,7 @@ on PostgreSQL, several processes may drain at once; the fence of each row decide
 
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from bot.channels import Channel
 from bot.messages import ChannelStopped, Reply, TemporaryFailure, Undeliverable
+from bot.pacing import Pacer
 from storage import bindings, deliveries, reminders
 from storage.db import transaction
 from storage.models import Delivery
@@ -64,6 +66,7 @@ class Dispatcher:
     clock: Callable[[], datetime]
     guards: Mapping[str, deliveries.Guard] = field(default_factory=dict)
     workers: int = 4
+    pacer: Pacer = field(default_factory=Pacer)
     _breakers: dict[str, _Breaker] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: threading.Event = field(default_factory=threading.Event)
@@ -132,6 +135,9 @@ class Dispatcher:
             with transaction(self.sessions) as db:
                 if ended := self._ended(db, delivery, self.clock()):
                     return ended
+                if later := self.pacer.reserved(db, channel.name, delivery.lane, self.clock()):
+                    deliveries.again(db, delivery, "reserve", later)
+                    return "queued"
                 if not deliveries.hand(db, delivery, channel.name, self.clock()):
                     return "lost"
             try:
@@ -154,6 +160,7 @@ class Dispatcher:
 
     def _push(self, delivery: Delivery, channel: Channel, address: str) -> str:
         key = f"{delivery.source}:{delivery.version}:{delivery.id}"
+        time.sleep(self.pacer.wait_s(channel.name))
         try:
             platform_id = channel.push(address, Reply.from_json(delivery.reply), key)
         except TemporaryFailure as trouble:

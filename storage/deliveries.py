@@ -183,6 +183,16 @@ def sent_since(db: Session, recipients: Sequence[str], channel: str, since: date
     return db.scalar(wanted) or 0
 
 
+def taken_since(db: Session, channel: str, since: datetime) -> int:
+    """How many messages a channel took from a time on."""
+    wanted = select(func.count()).where(
+        Delivery.channel == channel,
+        Delivery.state.in_(("accepted", "acked", "unknown", "handing")),
+        Delivery.handed_at >= since,
+    )
+    return db.scalar(wanted) or 0
+
+
 def last_told(db: Session, recipients: Sequence[str], since: datetime) -> Delivery | None:
     """The newest message that a channel took for somebody from a time on."""
     wanted = select(Delivery).where(
@@ -229,6 +239,13 @@ def cancel(db: Session, source: str, reason: str) -> int:
         .execution_options(synchronize_session=False)
     )
     return len(db.scalars(changed).all())
+
+
+def by_state(db: Session) -> dict[str, int]:
+    """How many messages are in each state."""
+    return {
+        state: number for state, number in db.execute(select(Delivery.state, func.count()).group_by(Delivery.state))
+    }
 
 
 def counts(db: Session, source: str) -> dict[str, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot import calling, digests, planner
@@ -19,7 +19,7 @@ from bot.workdays import LOCAL, QUIET_HOURS, read_hours
 from knowledge.base import KnowledgeBase
 from storage import bindings, bodies, items, people
 from storage.db import transaction
-from storage.models import Delivery, Occurrence
+from storage.models import Delivery, Item, Occurrence
 from storage.scope import SYSTEM, Viewer, grants, serving
 from tests.test_delivery import Platform
 
@@ -79,6 +79,26 @@ class Province:
             )  # fmt: skip
             made = items.apply(db, made.id, made.version, "issue", {"due_on": due_on}, self.now)
             return items.apply(db, made.id, made.version, "acknowledge", {"measure": "限期恢复营业"}, self.now).id
+
+    def items(self, place: str, count: int, due_on: str) -> None:
+        """So many items of a county, written down as they stand once it works on them."""
+        with transaction(self.sessions) as db, serving(db, SYSTEM):
+            [body] = bodies.named(db, place)
+            db.add_all(
+                Item(
+                    body_id=body.id, batch_year=self.year, number=str(number), source="绩效评价", category="站点",
+                    problem="站点停运", kind="立行立改", due_on=date.fromisoformat(due_on), state="rectifying",
+                    issued_at=self.now, changed_at=self.now, at=self.now,
+                )
+                for number in range(count)
+            )  # fmt: skip
+
+    def accept(self) -> None:
+        """The platform takes everything that is queued."""
+        with transaction(self.sessions) as db:
+            db.execute(
+                update(Delivery).values(state="accepted", accepted_at=self.now).where(Delivery.state == "queued")
+            )
 
     def event(self, who: str, item_id: int, event: str, **said: object) -> None:
         with transaction(self.sessions) as db, serving(db, SYSTEM):

@@ -1,23 +1,28 @@
 """Reminders on both databases, with a driven clock: planned, merged, stopped, put off, held back."""
 
 import json
+import os
 import subprocess
+import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
-from bot.workdays import LOCAL
+from bot import planner
+from bot.workdays import LOCAL, Workdays
 from storage import reminders
 from storage.db import transaction
 from storage.models import Chain, Occurrence, Switch
 from storage.scope import SYSTEM, serving
 from tests.reminding import Province, local
 
-COUNTY, OTHER = "620522", "620521"
+COUNTY = "620522"
+COUNTIES = int(os.environ.get("COUNTIES", "10"))  # `make bench` asks for 100
 
 
 def test_one_digest_a_day_says_what_is_due_and_by_when(province: Province) -> None:
@@ -199,6 +204,58 @@ def test_caps_hold_however_much_there_is(province: Province) -> None:
     assert max(days.count(one) for one in days) == 2
     weeks = [date(2020, int(one[:2]), int(one[3:])).isocalendar().week for one in days]
     assert max(weeks.count(one) for one in weeks) <= 6
+
+
+def test_counties_of_twelve_items_get_at_most_eight_messages_a_person(province: Province) -> None:
+    """Beside it: a message an item and day from three days before to seven after would be 12 times 11."""
+    for county in range(COUNTIES):
+        place = f"62{county // 20 + 1:02}{county % 20 + 21}"
+        province.person(f"经办{county}", "county_officer", place)
+        province.items(place, 12, "2020-06-30")
+    days = [*planner.ladder.steps(date(2020, 6, 30), Workdays()).values(), date(2020, 6, 10), date(2020, 6, 29)]
+    for on in sorted(set(days)):
+        for at in ("09:45", "12:30", "15:10", "18:00"):
+            province.now = local(f"{on} {at}")
+            province.tick(deliver=False)
+            province.accept()
+    sent = Counter(one.recipient for one in province.deliveries())
+    assert len(sent) == COUNTIES and set(sent.values()) == {8}, "the ladder's seven and a second one on the last day"
+    assert {f"{one.at.astimezone(LOCAL):%H:%M}" for one in province.deliveries()} == {"09:45", "15:10"}
+
+
+@pytest.mark.parametrize("hours", [25, -25])
+def test_a_clock_that_jumps_repeats_nothing_and_skips_nothing(province: Province, hours: int) -> None:
+    province.person("甲", "county_officer", COUNTY)
+    province.item(COUNTY, "1", "2020-05-20")
+    province.until("2020-05-12 10:00")
+    province.now += timedelta(hours=hours)
+    province.tick()
+    province.now -= timedelta(hours=hours)
+    province.until("2020-05-22 20:00")
+    assert province.days("甲") == ["05-13", "05-15", "05-19", "05-20", "05-20", "05-21"]
+
+
+def test_the_year_turns_into_one_without_an_announcement(province: Province) -> None:
+    province.now = local("2035-12-24 08:00")
+    province.person("甲", "county_officer", COUNTY)
+    province.item(COUNTY, "1", "2036-01-04")
+    province.until("2036-01-08 20:00")
+    assert province.days("甲") == ["12-28", "01-01", "01-03", "01-04", "01-04", "01-07"], "Monday to Friday"
+    assert "工作日为暂定" in province.last("甲")
+
+
+def test_a_host_in_another_zone_keeps_china_s_dates(province: Province, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        province.person("甲", "county_officer", COUNTY)
+        province.item(COUNTY, "1", "2020-05-07")
+        province.until("2020-05-08 20:00")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert province.days("甲") == ["05-06", "05-07", "05-07", "05-08"]
+    assert "5月7日（周四）" in province.last("甲")
 
 
 def test_plan_on_the_command_line_writes_nothing(
