@@ -59,11 +59,11 @@ def reconcile(db: Session, wanted: Mapping[str, Wanted], today: date, now: datet
     known = {one.key: one for one in _open_or_recent(db, today)}
     done: Counter[str] = Counter()
     missing = [one for key, one in wanted.items() if key not in known and one.planned_on >= today]
-    for start in range(0, len(missing), _AT_ONCE):
-        rows = [vars(one) | {"state": "planned", "reason": "", "at": now} for one in missing[start : start + _AT_ONCE]]
+    if missing:
         dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
-        added = dialect.insert(Occurrence).values(rows).on_conflict_do_nothing().returning(Occurrence.id)
-        done["added"] += len(db.scalars(added).all())
+        rows = [vars(one) | {"state": "planned", "reason": "", "at": now} for one in missing]
+        once = dialect.insert(Occurrence.__table__).on_conflict_do_nothing()
+        done["added"] += db.connection().execute(once, rows).rowcount
     gone = [one.id for key, one in known.items() if one.state == "planned" and key not in wanted]
     done["cancelled"] += _set(db, gone, state="cancelled", reason="no longer called for")
     back = [one.id for key, one in known.items() if one.state == "cancelled" and _ahead(wanted.get(key), today)]
