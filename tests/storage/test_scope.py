@@ -22,7 +22,20 @@ from sqlalchemy.orm import Session, aliased, sessionmaker
 
 from storage import audit, scope
 from storage.db import UTCDateTime, transaction
-from storage.models import Audit, Base, Body, BodyYear, Division, Fact, Fund, MaybeOfBody, OfBody, Person, Role
+from storage.models import (
+    Audit,
+    Base,
+    Body,
+    BodyYear,
+    Division,
+    Exchange,
+    Fact,
+    Fund,
+    MaybeOfBody,
+    OfBody,
+    Person,
+    Role,
+)
 from storage.scope import COUNTY, NOBODY, PROVINCE, ROLES, SYSTEM, Grant, OutOfScope, Viewer
 
 NOW = datetime(2020, 6, 1, 4, tzinfo=UTC)
@@ -38,7 +51,6 @@ UNSCOPED = {
     "attempt": "counts wrong codes; holds an address and no text",
     "conversation": "opened by the sender's own address or person only",
     "exchange": "shown to its own address only; its questions reach the province as questions",
-    "question": "policy questions, which name no body; listed for whoever may answer_questions",
     "ruling": "an answer meant for everybody who asked",
     "delivery": "collected by its own recipient; listed on the operator's command line",
     "upload_link": "found by its secret token",
@@ -151,6 +163,11 @@ def country(sessions: sessionmaker[Session]) -> Country:
             db.flush()
             made.people[place] = person.id
             made.owner["person", person.id] = place
+        for place in (*PLACES, ""):
+            exchange = row(Exchange, place, made.bodies, made.people)  # what a question points to
+            db.add(exchange)
+            db.flush()
+            made.owner["exchange", exchange.id] = place
         order = [table.name for table in Base.metadata.sorted_tables]
         for mapped in sorted(scope.SCOPED, key=lambda one: order.index(one.__tablename__)):
             if mapped in (Body, Person):
