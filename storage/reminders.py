@@ -54,7 +54,7 @@ class Wanted:
 def reconcile(db: Session, wanted: Mapping[str, Wanted], today: date, now: datetime) -> Counter[str]:
     """Make the open occurrences those that are wanted: how many were added, moved, cancelled.
 
-    What lies before today is only kept or cancelled, never added.
+    What lies before today is only kept or cancelled, never added. The caller holds the reminders (storage.db.hold).
     """
     known = {one.key: one for one in _open_or_recent(db, today)}
     done: Counter[str] = Counter()
@@ -63,7 +63,8 @@ def reconcile(db: Session, wanted: Mapping[str, Wanted], today: date, now: datet
         dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
         rows = [vars(one) | {"state": "planned", "reason": "", "at": now} for one in missing]
         once = dialect.insert(Occurrence.__table__).on_conflict_do_nothing()
-        done["added"] += db.connection().execute(once, rows).rowcount
+        db.connection().execute(once, rows)
+        done["added"] += len(rows)  # the driver counts some of many rows only
     gone = [one.id for key, one in known.items() if one.state == "planned" and key not in wanted]
     done["cancelled"] += _set(db, gone, state="cancelled", reason="no longer called for")
     back = [one.id for key, one in known.items() if one.state == "cancelled" and _ahead(wanted.get(key), today)]

@@ -37,7 +37,7 @@ def test_a_number_after_a_digest_opens_its_item_and_why_explains_it(province: Pr
     province.until("2020-05-13 10:00")
     reason = province.say("甲", "为什么")
     assert "商办建函〔2020〕144号三（一）" in reason and "5月13日（周三）" in reason and "申请销号后不再提醒" in reason
-    assert "依据" not in province.say("甲", "为什么"), "the last word was the explanation"
+    assert "这条提醒的依据" not in province.say("甲", "为什么"), "the last word was the explanation"
 
 
 def test_put_off_until_tomorrow_known_and_done(province: Province) -> None:
