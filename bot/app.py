@@ -34,7 +34,9 @@ from bot.turns import TurnThread
 from handlers import (
     ask,
     binding,
+    broadcast,
     checks,
+    composing,
     console,
     county,
     demo,
@@ -46,6 +48,7 @@ from handlers import (
     phones,
     profile,
     progress,
+    receipts,
     rectification,
     review,
     samples,
@@ -54,7 +57,7 @@ from handlers import (
     updates,
 )
 from knowledge.base import KnowledgeBase, load, pack
-from storage import bodies
+from storage import acknowledgements, bodies, broadcasts
 from storage import questions as asked
 from storage.audit import seal
 from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
@@ -73,6 +76,7 @@ GUARDS = (
 SEALS_EVERY_S = 5.0
 ROW_SHOWN = re.compile(r"\nDETAIL:.*?(?=\n\[SQL|\n\nThe above exception|\Z)", re.DOTALL)
 LIMITS = {"wechat": 2040, "wecom": 2040}  # bytes of one passive reply; what is longer waits for 更多
+GUARDS = {"broadcast": broadcasts.gone, "nudge": acknowledgements.settled}
 Clock = Callable[[], datetime]
 
 
@@ -149,6 +153,9 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             *samples.ROUTES,
             *progress.ROUTES,
             *papers.ROUTES,
+            *composing.ROUTES,
+            *broadcast.ROUTES,
+            *receipts.ROUTES,
             *ask.ROUTES,
             *demo.ROUTES,
         ],
@@ -169,6 +176,8 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
                 *review.FLOWS,
                 *stages.FLOWS,
                 *samples.FLOWS,
+                *composing.FLOWS,
+                *broadcast.FLOWS,
             )
         },
         ask=ask.ask,
@@ -311,7 +320,7 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
         seed(turns, sessions)
     running = platforms(chosen, turns, sessions, clock)
     channels: dict[str, Channel] = {"web": web.WebChannel(sessions, clock), **{one.name: one for one in running}}
-    dispatcher = Dispatcher(channels=channels, sessions=sessions, clock=clock)
+    dispatcher = Dispatcher(channels=channels, sessions=sessions, clock=clock, guards=GUARDS)
     fetcher = Fetcher(channels, sessions, chosen.paths.data, clock)
 
     @asynccontextmanager
