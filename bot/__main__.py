@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 
-from bot import imports, operations
+from bot import imports, operations, publishing
 from bot.notices import app as notice_app
 from bot.settings import ConfigError
 from knowledge.model import KnowledgeError
@@ -40,6 +40,7 @@ app.add_typer(imports.items_app, name="items")
 app.add_typer(imports.people_app, name="people")
 app.add_typer(wechat_app, name="wechat")
 app.add_typer(db_app, name="db")
+app.add_typer(publishing.broadcast_app, name="broadcast")
 operations.register(app)
 
 

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.channels import Channel, Platform, web
 from bot.console import download, frame, hotline, items, public, questions, system, upload
+from bot.console import receipts as receipt_pages
 from bot.delivery import Dispatcher
 from bot.demo import counties, populate, seed
 from bot.dialogue import Assistant, Handlers
@@ -354,6 +355,8 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     for pages in (hotline, questions, items, system):
         app.include_router(pages.router(desks))
     app.include_router(download.router(sessions, clock, chosen.paths.data))
+    told = receipt_pages.router(sessions, templates, clock, lambda: kb, chosen.province.name, chosen.paths.data)
+    app.include_router(told)
     app.include_router(public.router(kb, templates, clock, chosen.province.name, chosen.paths.data / "verify"))
     app.add_api_route("/favicon.ico", lambda: Response(status_code=204), methods=["GET"])
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
