@@ -13,7 +13,7 @@ from bot.workdays import LOCAL, is_workday
 from knowledge.base import KnowledgeBase
 from knowledge.model import Cite
 from storage import broadcasts, secrets
-from storage.models import Broadcast, Recipient
+from storage.models import Broadcast
 from storage.scope import ROLES
 
 REF = r"[Nn]\s*\d{1,9}(?:v\d{1,6})?"
@@ -91,9 +91,9 @@ def why(broadcast: Broadcast, place: str, role: str) -> str:
     return say("broadcasts.why", number=broadcast.id, title=broadcast.title, place=place, role=ROLES.get(role, role))
 
 
-def token(db: Session, recipient: Recipient) -> str:
-    """What opens a recipient's page: their line and a keyed digest of it."""
-    return f"{recipient.id}-{_seal(db, recipient.id)}"
+def token(db: Session, number: int) -> str:
+    """What opens a recipient's page: the number of their line and a keyed digest of it."""
+    return f"{number}-{_seal(db, number)}"
 
 
 def opened(db: Session, typed: str) -> int | None:

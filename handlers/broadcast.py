@@ -15,7 +15,7 @@ from bot.texts import say
 from bot.workdays import LOCAL, after
 from storage import acknowledgements, audiences, broadcasts, deliveries, scope
 from storage.audiences import Line, from_json
-from storage.models import Broadcast, Recipient
+from storage.models import Broadcast
 
 SHOWN = 10
 CALLED = 30  # parties in one call list
@@ -225,25 +225,18 @@ def approve(turn: Turn) -> Reply:
 def _replies(turn: Turn, broadcast: Broadcast, lines: Sequence[Line]) -> dict[str, tuple[dict[str, Any], str]]:
     """The message of each recipient with the reason for it; where there are pages, with the link to their own."""
     base = turn.given.get("base_url", "")
-    plain = _message(turn, broadcast).to_json()
+    pages = broadcasts.pages(turn.db, broadcast) if base else {}
+    plain = _message(turn, broadcast, base).to_json()
     reasons: dict[tuple[str, str], str] = {}
-    found: dict[str, tuple[dict[str, Any], str]] = {}
-    pages = _pages(turn, broadcast) if base else {}
+    replies: dict[str, tuple[dict[str, Any], str]] = {}
     for one in lines:
         key = (one.place, one.role)
         if key not in reasons:
             reasons[key] = why(broadcast, *key)
-        reply = plain
-        if one.person_id in pages:
-            reply = _message(turn, broadcast, f"{base}/f/n/{pages[one.person_id]}").to_json()
-        found[deliveries.person(one.person_id or 0)] = (reply, reasons[key])
-    return found
-
-
-def _pages(turn: Turn, broadcast: Broadcast) -> dict[int | None, str]:
-    with scope.serving(turn.db, scope.SYSTEM):
-        rows = turn.db.query(Recipient).filter(Recipient.broadcast_id == broadcast.id, Recipient.excluded == "")
-        return {one.person_id: token(turn.db, one) for one in rows}
+        urls = [f"{base}/f/n/{token(turn.db, pages[one.person_id])}"] if base else []
+        links = [link | {"url": url} for link, url in zip(plain["links"], urls, strict=True)]
+        replies[deliveries.person(one.person_id or 0)] = (plain | {"links": links}, reasons[key])
+    return replies
 
 
 def _tell_author(turn: Turn, broadcast: Broadcast, text: str) -> None:

@@ -72,14 +72,10 @@ def silent(db: Session, broadcast: Broadcast) -> list[Party]:
 
 def to_call(db: Session, broadcast: Broadcast) -> list[tuple[Party, str]]:
     """The silent parties that only a call can reach, with the reason: nudged twice, or no message gets there."""
-    failed = {
-        f"person:{one.recipient.person_id}"
-        for one in broadcasts.standings(db, broadcast)
-        if one.state in ("failed", "expired", "skipped")
-    }
+    failed = broadcasts.not_reached(db, broadcast)
     found = []
     for one in silent(db, broadcast):
-        if all(f"person:{line.person_id}" in failed for line in one.reachable):
+        if all(line.person_id in failed for line in one.reachable):
             found.append((one, "unreachable"))
         elif broadcast.nudges >= broadcasts.NUDGES:
             found.append((one, "silent"))

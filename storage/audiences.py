@@ -288,8 +288,9 @@ def keep(db: Session, broadcast: Broadcast, lines: Sequence[Line]) -> None:
 
 def kept(db: Session, broadcast: Broadcast) -> list[Line]:
     """The stored audience of a broadcast that the viewer was found to see."""
+    own = (Recipient.person_id, Recipient.role, Recipient.body_id, Recipient.division_code, Recipient.excluded)
     wanted = (
-        select(Recipient, Person.name, Body.name, Body.division_code)
+        select(*own, Person.name, Body.name.label("place"), Body.division_code.label("code"))
         .outerjoin(Person, Person.id == Recipient.person_id)
         .outerjoin(Body, Body.id == Recipient.body_id)
         .where(Recipient.broadcast_id == broadcast.id)
@@ -298,9 +299,9 @@ def kept(db: Session, broadcast: Broadcast) -> list[Line]:
     with scope.serving(db, scope.SYSTEM):
         return [
             Line(
-                person_id=one.person_id, name=name or "", role=one.role, body_id=one.body_id,
-                division_code=one.division_code, code=code or one.division_code or "", place=place or "",
-                excluded=one.excluded,  # type: ignore[arg-type]  # the column holds exclusions
+                person_id=one.person_id, name=one.name or "", role=one.role, body_id=one.body_id,
+                division_code=one.division_code, code=one.code or one.division_code or "", place=one.place or "",
+                excluded=one.excluded,
             )
-            for one, name, place, code in db.execute(wanted)
+            for one in db.execute(wanted)
         ]  # fmt: skip

@@ -13,8 +13,8 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, String, and_, cast, literal, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, String, and_, cast, exists, func, literal, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from storage import audiences, audit, deliveries, scope
 from storage.audiences import Line
@@ -267,22 +267,23 @@ def name_of(db: Session, person_id: int | None) -> str:
 
 def gone(db: Session, delivery: Delivery) -> str | None:
     """Why a message of a broadcast must not go out any more: recalled, corrected, or its recipient has left."""
-    person_id = int(delivery.recipient.partition(":")[2])
+    person_id, newer = int(delivery.recipient.partition(":")[2]), aliased(Broadcast)
+    corrected = exists().where(newer.corrects_id == Broadcast.id, newer.state == "sent")
+    there = or_(
+        Role.body_id == Recipient.body_id,
+        and_(Recipient.body_id.is_(None), Role.division_code == Recipient.division_code),
+    )
+    held = exists().where(
+        Recipient.broadcast_id == Broadcast.id,
+        Recipient.person_id == person_id,
+        Role.person_id == person_id,
+        Role.ended_at.is_(None),
+        there,
+    )
+    wanted = select(Broadcast.state, corrected, held).where(Broadcast.id == int(delivery.source.partition(":")[2]))
     with scope.serving(db, scope.SYSTEM):
-        found = db.get_one(Broadcast, int(delivery.source.partition(":")[2]))
-        if found.state == "recalled":
-            return "recalled"
-        if correction(db, found) is not None:
-            return "corrected"
-        here = and_(Role.person_id == Recipient.person_id, Role.ended_at.is_(None), _same_place())
-        wanted = select(Recipient.id).join(Role, here)
-        held = wanted.where(Recipient.broadcast_id == found.id, Recipient.person_id == person_id)
-        return "left" if db.scalars(held.limit(1)).first() is None else None
-
-
-def _same_place() -> ColumnElement[bool]:
-    by_body = Role.body_id == Recipient.body_id
-    return or_(by_body, and_(Recipient.body_id.is_(None), Role.division_code == Recipient.division_code))
+        state, has_newer, is_held = db.execute(wanted).one()
+    return "recalled" if state == "recalled" else "corrected" if has_newer else None if is_held else "left"
 
 
 # --- accounting ------------------------------------------------------------------------------------------------------
@@ -301,18 +302,20 @@ class Standing:
     accepted_at: datetime | None
 
 
+def _sent(broadcast: Broadcast) -> ColumnElement[bool]:
+    """What joins a recipient with their delivery."""
+    return and_(
+        Delivery.source == source(broadcast),
+        Delivery.recipient == literal("person:").concat(cast(Recipient.person_id, String)),
+    )
+
+
 def standings(db: Session, broadcast: Broadcast) -> list[Standing]:
     """Every recipient with where the message is; together they are the audience at every moment."""
     wanted = (
         select(Recipient, Person.name, Delivery)
         .outerjoin(Person, Person.id == Recipient.person_id)
-        .outerjoin(
-            Delivery,
-            and_(
-                Delivery.source == source(broadcast),
-                Delivery.recipient == literal("person:").concat(cast(Recipient.person_id, String)),
-            ),
-        )
+        .outerjoin(Delivery, _sent(broadcast))
         .where(Recipient.broadcast_id == broadcast.id, Recipient.excluded == "")
         .order_by(Recipient.id)
     )
@@ -328,8 +331,33 @@ def standings(db: Session, broadcast: Broadcast) -> list[Standing]:
 
 
 def states(db: Session, broadcast: Broadcast) -> Counter[str]:
-    """How many recipients are where."""
-    return Counter(one.state for one in standings(db, broadcast))
+    """How many recipients are where: `planned` before the approval, else in their delivery's state."""
+    state = func.coalesce(Delivery.state, "planned")
+    wanted = (
+        select(state, func.count())
+        .select_from(Recipient)
+        .outerjoin(Delivery, _sent(broadcast))
+        .where(Recipient.broadcast_id == broadcast.id, Recipient.excluded == "")
+        .group_by(state)
+    )
+    with scope.serving(db, scope.SYSTEM):
+        return Counter({name: count for name, count in db.execute(wanted).all()})
+
+
+def not_reached(db: Session, broadcast: Broadcast) -> set[int | None]:
+    """The people whose message did not go out and will not by itself."""
+    wanted = select(Recipient.person_id).join(Delivery, _sent(broadcast))
+    failed = wanted.where(Recipient.broadcast_id == broadcast.id, Delivery.state.in_(("failed", "expired", "skipped")))
+    with scope.serving(db, scope.SYSTEM):
+        return set(db.scalars(failed))
+
+
+def pages(db: Session, broadcast: Broadcast) -> dict[int | None, int]:
+    """The number of each recipient's line, which their page goes by."""
+    wanted = select(Recipient.person_id, Recipient.id)
+    sent = wanted.where(Recipient.broadcast_id == broadcast.id, Recipient.excluded == "")
+    with scope.serving(db, scope.SYSTEM):
+        return {person_id: number for person_id, number in db.execute(sent).all()}
 
 
 def phase(db: Session, broadcast: Broadcast, counted: Mapping[str, int], now: datetime) -> str:
