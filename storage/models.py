@@ -663,6 +663,8 @@ class Edition(Base):
     digest: Mapped[str] = mapped_column(String(64), unique=True)
     files: Mapped[bytes] = mapped_column(LargeBinary)
     published_at: Mapped[datetime]
+    published_by: Mapped[str] = mapped_column(String(64), default="", server_default="")  # empty for the program itself
+    note: Mapped[str] = mapped_column(Text, default="", server_default="")
 
 
 # --- who sits at the console -----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Broadcasts, their audiences and acknowledgements"""
+"""Broadcasts, their audiences and acknowledgements; who published an edition"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -6,7 +6,7 @@ from alembic import op
 from storage.db import UTCDateTime
 
 revision = "0013"
-down_revision = "0017"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
@@ -101,3 +101,7 @@ def upgrade() -> None:
     with op.batch_alter_table("acknowledgement", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_acknowledgement_body_id"), ["body_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_acknowledgement_person_id"), ["person_id"], unique=False)
+
+    with op.batch_alter_table("edition", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("published_by", sa.String(length=64), server_default="", nullable=False))
+        batch_op.add_column(sa.Column("note", sa.Text(), server_default="", nullable=False))
