@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from bot.audiences import above, canonical
-from bot.broadcasts import REF, begins_at, found, message, next_open, overtaken, token, why
+from bot.broadcasts import REF, begins_at, found, message, next_open, overtaken, read_ref, token, why
 from bot.dialogue import Route
 from bot.flows import Answers, Flow, Step
 from bot.messages import Invalid, Option, Refused, Reply, Turn
@@ -337,9 +337,11 @@ def _next_nudge(broadcast: Broadcast) -> date:
 
 def calls(turn: Turn) -> Reply:
     """Who is to be called: nudged twice and silent, or without a channel."""
-    if not turn.viewer.may("acknowledge_for"):
-        _staff(turn)
-    broadcast, _ = found(turn, turn.text)
+    named = read_ref(turn.text)
+    try:
+        broadcast = acknowledgements.called_for(turn.db, named[0] if named else 0)
+    except broadcasts.NotFound:
+        raise Refused(say("broadcasts.not_found")) from None
     listed = acknowledgements.to_call(turn.db, broadcast)
     return Reply(
         text=say("broadcast.calls", broadcast=broadcast, listed=listed[:CALLED], count=len(listed), roles=scope.ROLES),

@@ -70,6 +70,19 @@ def silent(db: Session, broadcast: Broadcast) -> list[Party]:
     return [one for one in parties(db, broadcast) if one.said is None]
 
 
+def called_for(db: Session, number: int) -> Broadcast:
+    """The broadcast that the viewer calls people for: of a province where they may acknowledge on behalf.
+
+    Raises broadcasts.NotFound.
+    """
+    with scope.serving(db, scope.SYSTEM):
+        found = db.get(Broadcast, number)
+    where = [one.prefix for one in scope.viewer_of(db).grants if one.role in scope.MAY["acknowledge_for"]]
+    if found is None or not any(prefix and str(found.division_code).startswith(prefix) for prefix in where):
+        raise broadcasts.NotFound(str(number))
+    return found
+
+
 def to_call(db: Session, broadcast: Broadcast) -> list[tuple[Party, str]]:
     """The silent parties that only a call can reach, with the reason: nudged twice, or no message gets there."""
     failed = broadcasts.not_reached(db, broadcast)
