@@ -13,7 +13,7 @@ from bot.texts import say
 from knowledge.text import normalise
 from storage import bodies
 from storage.audiences import COUNTY, Audience, Rate
-from storage.scope import ROLES, Grant
+from storage.scope import ROLES, prefix_of
 
 _ROLES = {name: role for role, name in ROLES.items()} | {
     "经办人": "county_officer",
@@ -128,5 +128,5 @@ def canonical(audience: Audience) -> str:
 def above(code: str) -> str:
     """The name of the city, or else the province, that a division lies in: for counting."""
     city = f"{code[:4]}00"
-    prefix = Grant(role="", body_id=None, division_code=code).prefix
+    prefix = prefix_of(code)
     return bodies.published().get(city if len(prefix) > 2 else code, bodies.published().get(f"{code[:2]}0000", code))

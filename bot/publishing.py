@@ -106,8 +106,9 @@ def _show_impact(
     from knowledge.impact import impact
     from storage import questions
     from storage.db import transaction
+    from storage.scope import OPERATOR, serving
 
-    with transaction(sessions) as db:
+    with transaction(sessions) as db, serving(db, OPERATOR):
         asked = questions.latest(db, ASKED)
     found = impact(before, after, asked, now.astimezone(LOCAL).date())
     typer.echo(say("publishing.impact", found=found, asked=len(asked)))

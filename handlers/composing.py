@@ -34,18 +34,13 @@ def _answers(turn: Turn) -> dict[str, Any]:  # Any: JSON
     return dict(turn.conversation.answers)
 
 
-def _unclear(text: str, words: str) -> Exception:
-    """What to raise for what a step cannot use: a question in between is answered, anything else is refused."""
-    return Invalid(words) if asks(text) else Refused(words)
-
-
 # --- steps -----------------------------------------------------------------------------------------------------------
 
 
 def _read_title(_turn: Turn, text: str) -> str:
     title = " ".join(text.split())
     if asks(title) or not 4 <= len(title) <= LONGEST_TITLE:
-        raise _unclear(text, say("composing.title_length", most=LONGEST_TITLE))
+        raise Invalid(say("composing.title_length", most=LONGEST_TITLE))
     return title
 
 
@@ -61,7 +56,7 @@ def _read_notice(turn: Turn, text: str) -> dict[str, Any]:  # Any: JSON
     match = _NOTICE.fullmatch(text.strip())
     notice = turn.kb.notice(match[1]) if match else None
     if match is None or notice is None:
-        raise _unclear(text, say("composing.no_notice", known=[one.id for one in turn.kb.notices]))
+        raise Invalid(say("composing.no_notice", known=[one.id for one in turn.kb.notices]))
     labels = re.split(r"[、,，\s]+", match[2].replace("（", "(").replace("）", ")")) if match[2] else []
     found = [turn.kb.clauses.get((notice.id, label)) for label in labels]
     if missing := [label for label, clause in zip(labels, found, strict=True) if clause is None]:
@@ -79,7 +74,7 @@ def _read_text(turn: Turn, text: str) -> str:
     if optional and text.strip() in ("无", "不写"):
         return ""
     if not 4 <= len(text.strip()) <= LONGEST:
-        raise _unclear(text, say("composing.text_length", most=LONGEST))
+        raise Invalid(say("composing.text_length", most=LONGEST))
     return text.strip()
 
 
@@ -146,7 +141,7 @@ def _read_audience(turn: Turn, text: str) -> Any:  # Any: JSON, or Answered for 
     try:
         more = audiences.read(typed, _province(turn), chosen)
     except audiences.Unclear as trouble:
-        raise _unclear(text, say("composing.audience_unclear", piece=trouble.piece)) from None
+        raise Invalid(say("composing.audience_unclear", piece=trouble.piece)) from None
     return more.as_json() if more == Audience() else Answered(key="conditions", value=more.as_json())
 
 
@@ -157,7 +152,7 @@ _MODES = {"每县一人签收": "county", "每人签收": "each", "不用签收"
 
 def _read_mode(_turn: Turn, text: str) -> str:
     if text.strip() not in _MODES:
-        raise _unclear(text, say("composing.mode_unclear"))
+        raise Invalid(say("composing.mode_unclear"))
     return _MODES[text.strip()]
 
 
@@ -167,7 +162,7 @@ def _asked(answers: Answers) -> bool:
 
 def _read_why(_turn: Turn, text: str) -> str:
     if not 4 <= len(text.strip()) <= 60:
-        raise _unclear(text, say("composing.why_length"))
+        raise Invalid(say("composing.why_length"))
     return text.strip().rstrip("。")
 
 
@@ -180,7 +175,7 @@ def _read_due(turn: Turn, text: str) -> str:
     try:
         day = coming_day(text, turn.now.astimezone(LOCAL).date())
     except ValueError:
-        raise _unclear(text, say("composing.day_unclear")) from None
+        raise Invalid(say("composing.day_unclear")) from None
     if day < _earliest_due(turn):
         raise Refused(say("composing.due_too_soon", on=_earliest_due(turn)))
     return day.isoformat()
@@ -211,7 +206,7 @@ def _read_sending(turn: Turn, text: str) -> dict[str, Any]:  # Any: JSON
         hour = int(match[3]) + (12 if match[2] == "下午" and int(match[3]) < 12 else 0)
         at = datetime.combine(day, time(hour, 30 if match[4] == "半" else int(match[4] or 0)), LOCAL)
     except ValueError:
-        raise _unclear(text, say("composing.time_unclear")) from None
+        raise Invalid(say("composing.time_unclear")) from None
     if at <= turn.now:
         raise Refused(say("composing.time_past"))
     if next_open(at) != at:
@@ -306,7 +301,7 @@ def _edited(turn: Turn) -> Answers:
 
 def _read_field(_turn: Turn, text: str) -> str:
     if text.strip() not in _STEPS:
-        raise _unclear(text, say("composing.which_field", known=list(_STEPS)))
+        raise Invalid(say("composing.which_field", known=list(_STEPS)))
     return text.strip()
 
 
@@ -356,7 +351,7 @@ def _ask_correction(turn: Turn, answers: Answers) -> str:
 def _read_correction(turn: Turn, text: str) -> str:
     before = broadcasts.find(turn.db, _answers(turn)["corrects"])
     if not 4 <= len(text.strip()) <= LONGEST:
-        raise _unclear(text, say("composing.text_length", most=LONGEST))
+        raise Invalid(say("composing.text_length", most=LONGEST))
     if text.strip() == before.text:
         raise Refused(say("composing.nothing_changed"))
     return text.strip()

@@ -147,7 +147,7 @@ def _held(
             return one.body_id in bodies
         if persons is not None:
             return one.person_id in persons
-        prefix = scope.Grant(role=one.role, body_id=None, division_code=one.division_code).prefix
+        prefix = scope.prefix_of(one.division_code)
         return bool(one.division_code.startswith(province[:2])) and prefix in above
 
     return [one for one in db.execute(wanted.order_by(Role.ended_at.is_not(None), Role.id)).all() if meant(one)]
@@ -181,7 +181,7 @@ def _conditions(audience: Audience, province: str) -> list[ColumnElement[bool]]:
     """What must hold of a body."""
     found: list[ColumnElement[bool]] = [Body.division_code.startswith(province[:2])]
     if audience.regions:
-        prefixes = [scope.Grant(role="", body_id=None, division_code=code).prefix for code in audience.regions]
+        prefixes = [scope.prefix_of(code) for code in audience.regions]
         found.append(or_(*(Body.division_code.startswith(prefix) for prefix in prefixes)))
     if audience.years:
         found.append(Body.id.in_(select(BodyYear.body_id).where(BodyYear.batch_year.in_(audience.years))))

@@ -95,7 +95,7 @@ class Province:
         with transaction(self.sessions) as db:
             found = conversations.pushed_since(db, "web", who, self.shown.get(who, 0))
             self.shown[who] = max((one.id for one in found), default=self.shown.get(who, 0))
-            return [Reply.from_json(one.reply) for one in found]
+            return [Reply.from_json(conversations.reply(db, one)) for one in found]
 
     def broadcast(self, number: int = 1) -> Broadcast:
         with transaction(self.sessions) as db, serving(db, SYSTEM):

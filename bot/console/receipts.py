@@ -12,10 +12,11 @@ from jinja2 import Environment
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot.broadcasts import message, opened
+from bot.console.download import HEADERS
 from bot.files import place
 from bot.workdays import LOCAL
 from knowledge.base import KnowledgeBase
-from storage import acknowledgements, broadcasts
+from storage import acknowledgements, broadcasts, files
 from storage.db import transaction
 from storage.models import Broadcast, Recipient
 from storage.scope import SYSTEM, Viewer, grants, serving
@@ -82,11 +83,16 @@ def router(
     def file(token: str, number: int) -> FileResponse:
         with transaction(sessions) as db:
             broadcast, _ = found(db, token)
-        kept = broadcast.files[number - 1] if 0 < number <= len(broadcast.files) else None
+            kept = broadcast.files[number - 1] if 0 < number <= len(broadcast.files) else None
+            with serving(db, SYSTEM):
+                if kept and files.quarantined(db, kept["sha256"]):
+                    raise HTTPException(404, GONE)
         path = place(folder, kept["sha256"]) if kept else None
         if kept is None or path is None or not path.is_file():
             raise HTTPException(404, GONE)
-        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(kept['name'] or str(number))}"}
+        headers = HEADERS | {
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(kept['name'] or str(number))}"
+        }
         return FileResponse(path, media_type=kept["mime"] or "application/octet-stream", headers=headers)
 
     return routes
