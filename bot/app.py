@@ -266,7 +266,7 @@ def published(sessions: sessionmaker[Session], chosen: Settings, now: datetime) 
             files = ours | {name: content for name, content in before.items() if imported(name, content)}
             digest = base.digest_of(files)
             if held is None or held.digest != digest:
-                number = editions.publish(db, digest, base.pack(files), now, by="", note="")
+                number = editions.publish(db, digest, base.pack(files), now, by=None, note="")
                 held = editions.find(db, number)
             editions.note_program(db, seal, now)
     assert held is not None

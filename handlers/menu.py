@@ -35,7 +35,7 @@ ACCOUNT_MENU = {
 
 def menu(turn: Turn) -> Reply:
     """The numbered menu; whoever is bound also finds the rectification items, the checks and the broadcasts there."""
-    offered = _MENU
+    offered: tuple[tuple[str, str], ...] = _MENU
     if turn.user is not None:
         offered = (*_MENU, *ACCOUNT_MENU["办整改"], ("自查", "自查"), ("我的通知", "我的通知"))
     if turn.viewer.may("broadcast") or turn.viewer.may("approve"):

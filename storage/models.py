@@ -443,6 +443,7 @@ class CheckResult(OfBody, Base):
     answers: Mapped[dict[str, Any]]  # by point and fact; `area`, `rows` and where recorded facts came from, `sources`
     edition: Mapped[str] = mapped_column(String(32))
     person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    at: Mapped[datetime]
 
 
 # --- notices sent down -------------------------------------------------------------------------------------------------
