@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 from sqlalchemy import insert  # noqa: E402
 from sqlalchemy.orm import Session, sessionmaker  # noqa: E402
 
-from bot.app import GUARDS, assistant  # noqa: E402
+from bot.app import SENDING_GUARDS, assistant  # noqa: E402
 from bot.delivery import Dispatcher  # noqa: E402
 from bot.messages import Inbound, Media, Reply  # noqa: E402
 from bot.migrate import upgrade  # noqa: E402
@@ -128,7 +128,7 @@ def drain(sessions: sessionmaker[Session], count: int) -> None:
     """Hand over for a while; how many a second, and that every one is accounted for."""
     ended = time.perf_counter() + DRAINED_S
     dispatcher = Dispatcher(
-        channels={"bench": Taking()}, sessions=sessions, clock=lambda: NOW + timedelta(minutes=1), guards=GUARDS
+        channels={"bench": Taking()}, sessions=sessions, clock=lambda: NOW + timedelta(minutes=1), guards=SENDING_GUARDS
     )
     started = time.perf_counter()
     dispatcher.start()

@@ -78,7 +78,7 @@ SEALS_EVERY_S = 5.0
 FOLLOWS_EVERY_S = 3.0  # how soon every process has a new edition
 ROW_SHOWN = re.compile(r"\nDETAIL:.*?(?=\n\[SQL|\n\nThe above exception|\Z)", re.DOTALL)
 LIMITS = {"wechat": 2040, "wecom": 2040}  # bytes of one passive reply; what is longer waits for 更多
-GUARDS = {"broadcast": broadcasts.gone, "nudge": acknowledgements.settled}
+SENDING_GUARDS = {"broadcast": broadcasts.gone, "nudge": acknowledgements.settled}
 Clock = Callable[[], datetime]
 
 
@@ -357,7 +357,7 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
         seed(turns, sessions)
     running = platforms(chosen, turns, sessions, clock)
     channels: dict[str, Channel] = {"web": web.WebChannel(sessions, clock), **{one.name: one for one in running}}
-    dispatcher = Dispatcher(channels=channels, sessions=sessions, clock=clock, guards=GUARDS)
+    dispatcher = Dispatcher(channels=channels, sessions=sessions, clock=clock, guards=SENDING_GUARDS)
     fetcher = Fetcher(channels, sessions, chosen.paths.data, clock)
 
     @asynccontextmanager

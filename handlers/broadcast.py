@@ -10,6 +10,7 @@ from bot.audiences import above, canonical
 from bot.broadcasts import REF, begins_at, found, message, next_open, overtaken, read_ref, token, why
 from bot.dialogue import Route
 from bot.flows import Answers, Flow, Step
+from bot.inputs import asks
 from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
 from bot.workdays import LOCAL, after
@@ -265,7 +266,7 @@ def _seen(turn: Turn) -> Answers:
 
 
 def _read_reason(_turn: Turn, text: str) -> str:
-    if not 2 <= len(text.strip()) <= 200:
+    if asks(text) or not 2 <= len(text.strip()) <= 200:
         raise Invalid(say("broadcast.ask_reason"))
     return text.strip()
 

@@ -21,6 +21,7 @@ from storage.audiences import Audience, from_json
 from storage.models import Broadcast
 
 LONGEST_TITLE, LONGEST = 60, 1500  # characters
+SHORT = 40
 LATELY = timedelta(hours=2)  # for so long a file just sent can be taken
 DELAY_S = 600
 _NOTICE = re.compile(r"(?:引用|转发)?\s*([0-9A-Za-z][0-9A-Za-z.\-]{2,63})(?:\s+(.+))?")
@@ -34,12 +35,17 @@ def _answers(turn: Turn) -> dict[str, Any]:  # Any: JSON
     return dict(turn.conversation.answers)
 
 
+def _is_question(text: str) -> bool:
+    """Whether a short sentence asks something; a notice that asks for figures says 请."""
+    return asks(text) and len(text) < SHORT and "请" not in text
+
+
 # --- steps -----------------------------------------------------------------------------------------------------------
 
 
 def _read_title(_turn: Turn, text: str) -> str:
     title = " ".join(text.split())
-    if asks(title) or not 4 <= len(title) <= LONGEST_TITLE:
+    if _is_question(title) or not 4 <= len(title) <= LONGEST_TITLE:
         raise Invalid(say("composing.title_length", most=LONGEST_TITLE))
     return title
 
@@ -73,7 +79,7 @@ def _read_text(turn: Turn, text: str) -> str:
     optional = bool(_answers(turn).get("notice", {}).get("notice_id"))
     if optional and text.strip() in ("无", "不写"):
         return ""
-    if not 4 <= len(text.strip()) <= LONGEST:
+    if _is_question(text) or not 4 <= len(text.strip()) <= LONGEST:
         raise Invalid(say("composing.text_length", most=LONGEST))
     return text.strip()
 
@@ -95,7 +101,7 @@ def _read_files(turn: Turn, text: str) -> list[dict[str, Any]]:  # Any: JSON
     known = {one.id: one for one in _recent(turn)}
     found = [known[number] for number in wanted if number in known]
     if not found:
-        raise Refused(say("composing.no_file"))
+        raise Invalid(say("composing.no_file"))
     if not turn.given.get("base_url") and turn.inbound.channel != "web":
         raise Refused(say("composing.no_page"))
     return [{"sha256": one.sha256, "name": one.name, "mime": one.mime, "size": one.size} for one in found]
@@ -161,7 +167,7 @@ def _asked(answers: Answers) -> bool:
 
 
 def _read_why(_turn: Turn, text: str) -> str:
-    if not 4 <= len(text.strip()) <= 60:
+    if _is_question(text) or not 4 <= len(text.strip()) <= 60:
         raise Invalid(say("composing.why_length"))
     return text.strip().rstrip("。")
 
@@ -350,7 +356,7 @@ def _ask_correction(turn: Turn, answers: Answers) -> str:
 
 def _read_correction(turn: Turn, text: str) -> str:
     before = broadcasts.find(turn.db, _answers(turn)["corrects"])
-    if not 4 <= len(text.strip()) <= LONGEST:
+    if _is_question(text) or not 4 <= len(text.strip()) <= LONGEST:
         raise Invalid(say("composing.text_length", most=LONGEST))
     if text.strip() == before.text:
         raise Refused(say("composing.nothing_changed"))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from bot.app import GUARDS, assistant
+from bot.app import SENDING_GUARDS, assistant
 from bot.channels.web import WebChannel
 from bot.delivery import Dispatcher
 from bot.messages import Inbound, Reply
@@ -38,7 +38,7 @@ class Province:
         self.shown: dict[str, int] = {}
         web = WebChannel(sessions, lambda: self.now)
         self.dispatcher = Dispatcher(
-            channels={"web": web}, sessions=sessions, clock=lambda: self.now, guards=GUARDS, workers=1
+            channels={"web": web}, sessions=sessions, clock=lambda: self.now, guards=SENDING_GUARDS, workers=1
         )
 
     def body(self, name: str, code: str, *years: int) -> int:
