@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 
-from bot import imports, operations, schedule
+from bot import imports, operations, publishing, schedule
 from bot.notices import app as notice_app
 from bot.settings import ConfigError
 from knowledge.model import KnowledgeError
@@ -28,12 +28,11 @@ app = typer.Typer(
     help="电子商务进农村综合示范：政策问答与查答案",
     pretty_exceptions_enable=False,
 )
-knowledge_app = typer.Typer(no_args_is_help=True, help="检查知识库")
 questions_app = typer.Typer(no_args_is_help=True, help="待答问题")
 wechat_app = typer.Typer(no_args_is_help=True, help="微信服务号")
 db_app = typer.Typer(no_args_is_help=True, help="数据库")
 app.add_typer(notice_app, name="notice")
-app.add_typer(knowledge_app, name="knowledge")
+app.add_typer(publishing.knowledge_app, name="knowledge")
 app.add_typer(questions_app, name="questions")
 app.add_typer(imports.funds_app, name="funds")
 app.add_typer(imports.items_app, name="items")
@@ -41,6 +40,7 @@ app.add_typer(imports.people_app, name="people")
 app.add_typer(schedule.app, name="reminders")
 app.add_typer(wechat_app, name="wechat")
 app.add_typer(db_app, name="db")
+app.add_typer(publishing.broadcast_app, name="broadcast")
 operations.register(app)
 
 
@@ -208,7 +208,7 @@ def _desk_as(who: str) -> Iterator[tuple["Desk", str, Callable[[], datetime]]]:
             _stop(f"有几个人符合，请改用编号：{listed}" if found else f"没有找到“{who}”。", 1)
         bindings.bind(db, found[0], "terminal", address, clock())
         audit.record(db, "speak_as", f"person:{found[0].id}", now=clock(), role="operator")
-    guards = guarding(reminding(kb, chosen), clock)
+    guards = guarding(reminding(lambda: kb, chosen), clock)
     turns = TurnThread(assistant(kb, chosen, guards, home=home(sessions, chosen)), sessions)
     with Desk(kb=kb, turns=turns, sessions=sessions) as running:
         yield running, address, clock
@@ -329,38 +329,6 @@ def serve(
     typer.echo(f"countydesk 已启动：{where}（对话） {where}/lookup（查答案）", err=True)
     typer.echo(f"countydesk is running: {where} (chat), {where}/lookup (look-up). Ctrl+C stops it.", err=True)
     uvicorn.run(web, host=host, port=port, log_level="warning", server_header=False)
-
-
-# --- knowledge, database --------------------------------------------------------------------------------
-
-
-@knowledge_app.command("check")
-def knowledge_check() -> None:
-    """检查所有知识文件；有问题时逐条列出并以 1 退出。"""
-    from bot.app import knowledge, settings
-    from knowledge.coverage import uncovered, uncovered_facts
-
-    kb = knowledge(settings())
-    forms = sum(len(entry.forms) for entry in kb.entries)
-    typer.echo(f"文件 {len(kb.notices)}，条款 {len(kb.clauses)}，问答 {len(kb.entries)}，问法 {forms}，规则 {len(kb.rules)}，"
-               f"支出事项 {len(kb.expenses)}；版本 {kb.edition}")  # fmt: skip
-    for clause in uncovered(kb):
-        typer.echo(f"没有问答引用的条款：{clause.notice_id} {clause.label}")
-    for clause, fact in uncovered_facts(kb):
-        typer.echo(f"没有问答覆盖的事实：{clause.notice_id} {clause.label}“{fact}”")
-
-
-@knowledge_app.command("vectors")
-def knowledge_vectors() -> None:
-    """重新计算问法的语义向量（需安装 semantic 组件）。"""
-    from knowledge import semantic
-    from knowledge.base import VECTORS, read
-    from knowledge.text import normalise
-
-    if not semantic.available():
-        _stop("没有安装语义组件：请运行 .venv/bin/pip install 'countydesk[semantic]'。", 1)
-    texts = [normalise(form.text) for entry in read().entries for form in entry.forms]
-    typer.echo(f"已存 {semantic.refresh(VECTORS, texts)} 条向量。")
 
 
 # --- open questions ----------------------------------------------------------------------------------------------

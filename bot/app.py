@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bot import digests
 from bot.channels import Channel, Platform, web
 from bot.console import download, frame, hotline, items, public, questions, system, upload
+from bot.console import receipts as receipt_pages
 from bot.delivery import Dispatcher
 from bot.demo import counties, populate, seed
 from bot.dialogue import Assistant, Handlers
@@ -38,8 +39,10 @@ from bot.workdays import read_hours
 from handlers import (
     ask,
     binding,
+    broadcast,
     calls,
     checks,
+    composing,
     console,
     county,
     demo,
@@ -51,6 +54,7 @@ from handlers import (
     phones,
     profile,
     progress,
+    receipts,
     rectification,
     reminders,
     review,
@@ -59,13 +63,13 @@ from handlers import (
     submissions,
     updates,
 )
-from knowledge.base import KnowledgeBase, load, pack
-from storage import bodies
+from knowledge import base
+from knowledge.base import KnowledgeBase, load
+from storage import acknowledgements, bodies, broadcasts, editions
 from storage import questions as asked
 from storage.audit import seal
 from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
 from storage.deliveries import Guard
-from storage.editions import edition_number
 from storage.models import Base
 from storage.scope import SYSTEM, serving
 from storage.secrets import without_phones
@@ -78,6 +82,7 @@ GUARDS = (
     (b"referrer-policy", b"same-origin"),
 )
 SEALS_EVERY_S = 5.0
+FOLLOWS_EVERY_S = 3.0  # how soon every process has a new edition
 ROW_SHOWN = re.compile(r"\nDETAIL:.*?(?=\n\[SQL|\n\nThe above exception|\Z)", re.DOTALL)
 LIMITS = {"wechat": 2040, "wecom": 2040}  # bytes of one passive reply; what is longer waits for 更多
 Clock = Callable[[], datetime]
@@ -164,6 +169,9 @@ def assistant(
             *papers.ROUTES,
             *reminders.ROUTES,
             *calls.ROUTES,
+            *composing.ROUTES,
+            *broadcast.ROUTES,
+            *receipts.ROUTES,
             *ask.ROUTES,
             *demo.ROUTES,
         ],
@@ -184,6 +192,8 @@ def assistant(
                 *review.FLOWS,
                 *stages.FLOWS,
                 *samples.FLOWS,
+                *composing.FLOWS,
+                *broadcast.FLOWS,
             )
         },
         ask=ask.ask,
@@ -196,14 +206,18 @@ def assistant(
     return Assistant(kb=kb, handlers=handlers, given=given, limits=LIMITS, guards=guards or {})
 
 
-def reminding(kb: KnowledgeBase, chosen: Settings) -> digests.Desk:
+def reminding(current: Callable[[], KnowledgeBase], chosen: Settings) -> digests.Desk:
     """What digests are made of."""
-    return digests.Desk(kb=kb, hours=read_hours(chosen.province.quiet_hours))
+    return digests.Desk(current=current, hours=read_hours(chosen.province.quiet_hours))
 
 
 def guarding(office: digests.Desk, clock: Clock) -> dict[str, Guard]:
     """What is looked at again before it is sent, by the first word of its source."""
-    return {digests.SOURCE: digests.guard(office, clock)}
+    return {
+        digests.SOURCE: digests.guard(office, clock),
+        "broadcast": broadcasts.gone,
+        "nudge": acknowledgements.settled,
+    }
 
 
 def _why(turn: Turn) -> Reply:
@@ -274,10 +288,40 @@ def knowledge(chosen: Settings) -> KnowledgeBase:
 
 
 def published(sessions: sessionmaker[Session], chosen: Settings, now: datetime) -> KnowledgeBase:
-    """The knowledge of the shipped files and imported notices, numbered by the database's editions."""
-    kb = knowledge(chosen)
+    """The knowledge of the current edition.
+
+    The first start publishes what there is. A program with newer files publishes these by itself, with the imported
+    notices that were published before; what was imported since waits for `knowledge publish`.
+    """
+    ours = base.read_files()
+    seal = base.digest_of(ours)
     with transaction(sessions) as db:
-        return kb.numbered(edition_number(db, kb.digest, pack(imported=chosen.imported_notices), now))
+        held = editions.find(db, editions.current_number(db))
+        if held is None or not editions.knows_program(db, seal):
+            before = base.unpack(held.files) if held else base.read_files(imported=chosen.imported_notices)
+            files = ours | {name: content for name, content in before.items() if imported(name, content)}
+            digest = base.digest_of(files)
+            if held is None or held.digest != digest:
+                number = editions.publish(db, digest, base.pack(files), now, by=None, note="")
+                held = editions.find(db, number)
+            editions.note_program(db, seal, now)
+    assert held is not None
+    return base.load_files(base.unpack(held.files)).numbered(held.number)
+
+
+def imported(name: str, content: bytes) -> bool:
+    """Whether a file of the knowledge is a notice that was imported or confirmed here, and did not come with the program."""
+    header = content.partition(b"\n---\n")[0]
+    return name.startswith(base.NOTICES) and any(line in header for line in (b"\nsource:", b"\nconfirmed:"))
+
+
+def follow(turns: TurnThread, sessions: sessionmaker[Session], remade: Callable[[], Assistant]) -> None:
+    """Let the turns go on with the current edition when another one has been made current meanwhile."""
+    with transaction(sessions) as db:
+        number = editions.current_number(db)
+    if number != turns.kb.number:
+        turns.use(remade())
+        structlog.get_logger().info("edition loaded", edition=turns.kb.edition)
 
 
 def home(sessions: sessionmaker[Session], chosen: Settings) -> str | None:
@@ -290,7 +334,7 @@ def home(sessions: sessionmaker[Session], chosen: Settings) -> str | None:
     return code
 
 
-def every(seconds: float, work: Callable[[], object]) -> Callable[[], None]:
+def every(seconds: float, work: Callable[[], object], name: str) -> Callable[[], None]:
     """Do something now and again, in a thread of its own; the function returned does it once more and ends that."""
     ended = threading.Event()
 
@@ -304,7 +348,7 @@ def every(seconds: float, work: Callable[[], object]) -> Callable[[], None]:
             if ending:
                 return
 
-    thread = threading.Thread(target=run, name="sealer", daemon=True)
+    thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
 
     def stop() -> None:
@@ -336,11 +380,15 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     """The web server: chat, look-up, notices, answer API, health; with `sample`, the demo's province."""
     clock = clock or clock_of(chosen)
     sessions = open_database(chosen)
-    kb = published(sessions, chosen, clock())
-    office = reminding(kb, chosen)
+    office = reminding(lambda: turns.kb, chosen)
     guards = guarding(office, clock)
-    more = {"counties": counties()} if sample else {}
-    turns = TurnThread(assistant(kb, chosen, guards, home=home(sessions, chosen), **more), sessions)
+    living = home(sessions, chosen)
+
+    def made() -> Assistant:
+        more = {"counties": counties()} if sample else {}
+        return assistant(published(sessions, chosen, clock()), chosen, guards, home=living, **more)
+
+    turns = TurnThread(made(), sessions)
     if sample:
         populate(sessions)
         seed(turns, sessions)
@@ -358,9 +406,11 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
         if chosen.sending.enabled:
             dispatcher.start()
             jobs.start()
-        stop_sealing = every(SEALS_EVERY_S, lambda: seal(sessions, chosen.audit_head_file))
+        stop_sealing = every(SEALS_EVERY_S, lambda: seal(sessions, chosen.audit_head_file), "sealer")
+        stop_following = every(FOLLOWS_EVERY_S, lambda: follow(turns, sessions, made), "editions")
         yield
         jobs.stop()
+        stop_following()
         dispatcher.stop()
         fetcher.stop()
         for one in running:
@@ -376,14 +426,18 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
         app.include_router(one.router())
     app.include_router(upload.router(turns, sessions, templates, clock, chosen.paths.data))
     desks = frame.Console(
-        sessions=sessions, kb=lambda: kb, turns=turns, templates=templates, clock=clock, settings=chosen,
+        sessions=sessions, kb=lambda: turns.kb, turns=turns, templates=templates, clock=clock, settings=chosen,
         menu=(*hotline.MENU, *questions.MENU, *items.MENU, *system.MENU),
     )  # fmt: skip
     frame.register(app, desks)
     for pages in (hotline, questions, items, system):
         app.include_router(pages.router(desks))
     app.include_router(download.router(sessions, clock, chosen.paths.data))
-    app.include_router(public.router(kb, templates, clock, chosen.province.name, chosen.paths.data / "verify"))
+    told = receipt_pages.router(sessions, templates, clock, lambda: turns.kb, chosen.province.name, chosen.paths.data)
+    app.include_router(told)
+    app.include_router(
+        public.router(lambda: turns.kb, templates, clock, chosen.province.name, chosen.paths.data / "verify")
+    )
     app.add_api_route("/favicon.ico", lambda: Response(status_code=204), methods=["GET"])
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _health(app, sessions)

@@ -38,8 +38,13 @@ _SECTIONS = ("overdue", "today", "soon", "waiting", "later", "own")
 class Desk:
     """What digests are made of: the knowledge and the hours in which people may be written to."""
 
-    kb: KnowledgeBase
+    current: Callable[[], KnowledgeBase]
     hours: Hours
+
+    @property
+    def kb(self) -> KnowledgeBase:
+        """The knowledge of the current edition."""
+        return self.current()
 
 
 # --- when ------------------------------------------------------------------------------------------------------------

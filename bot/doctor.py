@@ -24,9 +24,9 @@ from bot.settings import KEY_BYTES, Settings
 from bot.texts import say
 from knowledge.base import load
 from knowledge.model import KnowledgeError
-from storage import audit, deliveries, secrets
+from storage import audit, deliveries, editions, secrets
 from storage.db import WAL_SINCE, Unfit, make_engine, make_sessions, sqlite_driver, transaction
-from storage.models import Audit, Edition
+from storage.models import Audit
 from storage.scope import SYSTEM, serving
 
 OLDEST_PYTHON = (3, 11)
@@ -240,11 +240,11 @@ def knowledge(patient: Patient) -> Finding:
 
 
 def edition(patient: Patient) -> Finding | None:
-    """Whether the edition in the database is the one that the files make."""
+    """Whether the current edition is the one that the files make."""
     if patient.sessions is None:
         return None
     with transaction(patient.sessions) as db:
-        newest = db.scalars(select(Edition).order_by(Edition.number.desc()).limit(1)).first()
+        newest = editions.find(db, editions.current_number(db))
     if newest is None:
         return Finding(state="advice", what=say("doctor.no_edition"), remedy=say("doctor.no_edition_remedy"))
     good = newest.digest == load(imported=patient.settings.imported_notices).digest

@@ -57,6 +57,7 @@ def notice_import(
     file: Annotated[str, typer.Argument(metavar="FILE", help=".docx、.pdf、.html 或 .txt 文件，- 为粘贴的正文")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="只读出内容，不入库")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="输出 JSON")] = False,
+    by: Annotated[str, typer.Option("--by", help="导入人；写明后须由另一人确认")] = "",
 ) -> None:
     """读出一份通知的条款、期限、比例和禁止事项，作为待核对的文本入库。"""
     from knowledge.importing.draft import as_json as shown
@@ -67,7 +68,7 @@ def notice_import(
     if not dry_run:
         from bot.app import settings
 
-        path = store(draft, settings().imported_notices, _stored(), Path(file).name)
+        path = store(draft, settings().imported_notices, _stored(), Path(file).name, by)
     if as_json:
         typer.echo(json.dumps(shown(draft) | ({"id": path.stem} if path else {}), ensure_ascii=False))
         return
@@ -81,6 +82,7 @@ def notice_confirm(
     notice_id: Annotated[str, typer.Argument(metavar="ID", help="文件标识，见 notice list")],
     number: Annotated[str, typer.Option("--number", help="印发件上的文号")],
     reason: Annotated[str, typer.Option("--reason", help="核对依据")],
+    by: Annotated[str, typer.Option("--by", help="确认人，不能是导入人")] = "",
 ) -> None:
     """确认一份文件的文本与印发件一致，从此按正式文本引用。"""
     from bot.app import clock_of, settings
@@ -90,7 +92,7 @@ def notice_confirm(
 
     chosen = settings()
     on = clock_of(chosen)().astimezone(LOCAL).date()
-    confirm(notice_id, number, reason, shipped=DATA / "notices", folder=chosen.imported_notices, on=on)
+    confirm(notice_id, number, reason, shipped=DATA / "notices", folder=chosen.imported_notices, on=on, by=by)
     typer.echo(say("notices.confirmed", notice_id=notice_id, number=number))
 
 

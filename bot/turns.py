@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from bot.dialogue import Assistant, apology
 from bot.messages import Inbound, Reply
+from knowledge.base import KnowledgeBase
 from storage import scope
 from storage.db import hold, transaction
 
@@ -52,6 +53,15 @@ class TurnThread:
         self._threads = [threading.Thread(target=self._run, args=(lane,), daemon=True) for lane in self._lanes]
         for thread in self._threads:
             thread.start()
+
+    @property
+    def kb(self) -> KnowledgeBase:
+        """The knowledge that answers now."""
+        return self._assistant.kb
+
+    def use(self, assistant: Assistant) -> None:
+        """Answer with this assistant from the next turn on."""
+        self._assistant = assistant
 
     def submit(self, inbound: Inbound, given: Mapping[str, Any] | None = None) -> Future[Reply]:
         """Queue a message; the future holds its reply once it is stored."""

@@ -34,8 +34,12 @@ ACCOUNT_MENU = {
 
 
 def menu(turn: Turn) -> Reply:
-    """The numbered menu; whoever is bound also finds the rectification items and the checks there."""
-    offered = _MENU if turn.user is None else (*_MENU, *ACCOUNT_MENU["办整改"], ("自查", "自查"))
+    """The numbered menu; whoever is bound also finds the rectification items, the checks and the broadcasts there."""
+    offered: tuple[tuple[str, str], ...] = _MENU
+    if turn.user is not None:
+        offered = (*_MENU, *ACCOUNT_MENU["办整改"], ("自查", "自查"), ("我的通知", "我的通知"))
+    if turn.viewer.may("broadcast") or turn.viewer.may("approve"):
+        offered = (*offered, ("通知下发", "通知下发"))
     return Reply(text=say("menu.menu"), options=tuple(Option(label=a, value=b) for a, b in offered), route="menu")
 
 

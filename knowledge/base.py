@@ -3,8 +3,9 @@
 import hashlib
 import io
 import re
+import tempfile
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +33,7 @@ from knowledge.text import initials, normalise, sentences
 from knowledge.wording import Repairer, Wording, load_wording
 
 DATA = Path(__file__).parent / "data"
+NOTICES = "notices"  # the folder of the notices within the files
 VECTORS = Path(__file__).parent / "vectors.npz"
 REMEMBERED = 4096  # questions and answers
 _LONGEST_LEAD = 120  # characters
@@ -251,28 +253,50 @@ def _phrases(path: Path, problems: Problems) -> dict[str, str]:
     return {name: str(text) for name, text in found.items()}
 
 
-def _files(folder: Path, imported: Path | None) -> dict[str, bytes]:
+def read_files(folder: Path = DATA, imported: Path | None = None) -> dict[str, bytes]:
     """Name → content of all files; an imported notice takes the place of a shipped one of the same id."""
     found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     if imported is not None:
-        found |= {f"notices/{path.name}": path for path in sorted(imported.glob("*.txt"))}
+        found |= {f"{NOTICES}/{path.name}": path for path in sorted(imported.glob("*.txt"))}
     return {name: found[name].read_bytes() for name in sorted(found)}
 
 
-def _digest(folder: Path, imported: Path | None = None) -> str:
+def digest_of(files: Mapping[str, bytes]) -> str:
+    """The hash of a set of files."""
     seal = hashlib.sha256()
-    for name, content in _files(folder, imported).items():
-        seal.update(name.encode() + b"\0" + content + b"\0")
+    for name in sorted(files):
+        seal.update(name.encode() + b"\0" + files[name] + b"\0")
     return seal.hexdigest()
 
 
-def pack(folder: Path = DATA, imported: Path | None = None) -> bytes:
-    """All files of the knowledge in one archive, the same bytes for the same files."""
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """The files in one archive, the same bytes for the same files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in _files(folder, imported).items():
-            archive.writestr(zipfile.ZipInfo(name), content)
+        for name in sorted(files):
+            archive.writestr(zipfile.ZipInfo(name), files[name])
     return buffer.getvalue()
+
+
+def unpack(packed: bytes) -> dict[str, bytes]:
+    """The files of an archive."""
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def write_files(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write files below a folder."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def load_files(files: Mapping[str, bytes]) -> KnowledgeBase:
+    """The checked and indexed knowledge of a set of files. Raises KnowledgeError with every problem at once."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_files(files, Path(folder))
+        return load(Path(folder))
 
 
 def load(folder: Path = DATA, imported: Path | None = None) -> KnowledgeBase:
@@ -281,7 +305,8 @@ def load(folder: Path = DATA, imported: Path | None = None) -> KnowledgeBase:
     `imported` is a folder of further notices. Raises KnowledgeError with every problem at once.
     """
     dense = semantic.available() and VECTORS.exists()
-    seal = _digest(folder, imported) + (hashlib.sha256(VECTORS.read_bytes()).hexdigest() if dense else "")
+    seal = digest_of(read_files(folder, imported))
+    seal += hashlib.sha256(VECTORS.read_bytes()).hexdigest() if dense else ""
     return cached(seal, lambda: read(folder, imported, dense=dense).warmed())
 
 
@@ -310,7 +335,7 @@ def read(folder: Path = DATA, imported: Path | None = None, *, dense: bool = Fal
         rules=rules,
         wording=load_wording(folder / "synonyms.yaml", problems),
         phrases=_phrases(folder / "phrases.yaml", problems),
-        digest=_digest(folder, imported),
+        digest=digest_of(read_files(folder, imported)),
         checklists=load_checklists(folder / "checklists.yaml", problems),
         checks=load_checks(folder / "checks", rules, problems),
         submissions=tuple(load_submissions(folder / "submissions.yaml", problems)),

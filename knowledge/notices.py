@@ -41,7 +41,7 @@ _NEAR_THE_DATE = 4  # lines of signatures above the date
 
 _HEADER_KEYS = {
     "id", "number", "title", "issuer", "issued", "effective", "repealed", "text_status",
-    "aliases", "section_paragraphs", "url", "supersedes", "confirmed", "source",
+    "aliases", "section_paragraphs", "url", "supersedes", "confirmed", "source", "imported_by", "confirmed_by",
 }  # fmt: skip
 
 
@@ -238,6 +238,13 @@ def _fields(header: str, name: str) -> Iterator[tuple[str, str]]:
             known = "、".join(sorted(_HEADER_KEYS))
             raise KnowledgeError([f"{name}：文件头“{line}”无法识别，可用的项目有 {known}。"])
         yield key.strip(), value.strip()
+
+
+def header_of(content: str) -> dict[str, str]:
+    """The fields of a notice file's header, as they are written."""
+    header = content.partition("\n---\n")[0]
+    parts = (line.partition(":") for line in header.splitlines() if line.strip())
+    return {key.strip(): value.strip() for key, _, value in parts}
 
 
 def _status(value: str, name: str) -> Literal["official", "unverified"]:

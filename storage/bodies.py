@@ -121,3 +121,11 @@ def place(db: Session, body_id: int | None, division_code: str | None) -> str:
         if body_id is not None:
             return db.get_one(Body, body_id).name
         return db.get_one(Division, division_code).name
+
+
+def years_and_cities(db: Session, province: str) -> tuple[list[int], list[str]]:
+    """The demonstration years of a province's bodies, and the codes of the cities that these lie in, in order."""
+    within = Body.division_code.startswith(province[:2])
+    years = db.scalars(select(BodyYear.batch_year).join(Body, Body.id == BodyYear.body_id).where(within).distinct())
+    codes = db.scalars(select(Body.division_code).where(within).distinct())
+    return sorted(years), sorted({f"{code[:4]}00" for code in codes})

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -27,6 +27,7 @@ FINAL: tuple[State, ...] = ("accepted", "acked", "failed", "unknown", "skipped",
 PUT = "put"  # the key in a session's info that is true when its transaction has queued something
 NO_CHANNEL = "no-channel"  # the code of a message that no channel could take: it goes with the person's next message
 LEASE = timedelta(seconds=60)
+ALL = "sending"  # the switch for every source
 _WAITS = select(Delivery.id).where(  # made once: every turn asks it
     Delivery.recipient == bindparam("recipient"), or_(Delivery.state == "queued", Delivery.state == "failed")
 )
@@ -60,7 +61,48 @@ def put(
     not_after: datetime | None = None,
 ) -> Delivery | None:
     """Queue a message in the caller's transaction; None when the recipient has this version of it already."""
-    values = {
+    values = _values(source, recipient, lane, reply, why, now, version, not_before, not_after)
+    return db.scalars(_once(db).values(values).returning(Delivery)).one_or_none()
+
+
+def put_all(
+    db: Session,
+    *,
+    source: str,
+    lane: Lane,
+    replies: Mapping[str, tuple[Mapping[str, Any], str]],  # Any: a reply as JSON
+    now: datetime,
+    version: int = 1,
+    not_before: datetime | None = None,
+) -> None:
+    """Queue a message to each recipient: its reply and the reason for it. Who has this version already gets no other."""
+    rows = [
+        _values(source, recipient, lane, reply, why, now, version, not_before, None)
+        for recipient, (reply, why) in replies.items()
+    ]
+    if rows:
+        db.flush()
+        db.connection().execute(_once(db), rows)
+
+
+def _once(db: Session) -> Any:  # Any: either database's insert
+    db.info[PUT] = True
+    dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
+    return dialect.insert(Delivery).on_conflict_do_nothing()
+
+
+def _values(
+    source: str,
+    recipient: str,
+    lane: Lane,
+    reply: Mapping[str, Any],  # Any: a reply as JSON
+    why: str,
+    now: datetime,
+    version: int,
+    not_before: datetime | None,
+    not_after: datetime | None,
+) -> dict[str, Any]:
+    return {
         "source": source,
         "version": version,
         "recipient": recipient,
@@ -75,10 +117,6 @@ def put(
         "reason": "",
         "at": now,
     }
-    dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
-    once = dialect.insert(Delivery).values(values).on_conflict_do_nothing().returning(Delivery)
-    db.info[PUT] = True
-    return db.scalars(once).one_or_none()
 
 
 def collect(
@@ -90,9 +128,8 @@ def collect(
     """
     if not any(db.connection().scalar(_WAITS, {"recipient": one}) for one in recipients):
         return []  # as in nearly every turn
-    waiting = or_(Delivery.state == "queued", and_(Delivery.state == "failed", Delivery.code == NO_CHANNEL))
     wanted = select(Delivery).where(
-        Delivery.recipient.in_(recipients), waiting, Delivery.not_before <= now, _timely(now)
+        Delivery.recipient.in_(recipients), _waiting(), Delivery.not_before <= now, _timely(now), _going()
     )
     found = list(db.scalars(wanted.order_by(Delivery.lane, Delivery.id).with_for_update(skip_locked=True)))
     taken = []
@@ -113,7 +150,7 @@ def collect(
 def due(db: Session, now: datetime) -> bool:
     """Whether there is anything to claim or to sweep."""
     lost = and_(Delivery.state.in_(("claimed", "handing")), Delivery.lease_until < now)
-    ready = and_(Delivery.state == "queued", Delivery.lane.in_(LANES.values()), Delivery.not_before <= now)
+    ready = and_(Delivery.state == "queued", Delivery.lane.in_(LANES.values()), Delivery.not_before <= now, _going())
     return any(db.scalar(select(Delivery.id).where(one).limit(1)) for one in (ready, lost))
 
 
@@ -121,7 +158,7 @@ def claim(db: Session, now: datetime, limit: int, lanes: Sequence[int]) -> list[
     """Lease up to `limit` due messages of the lanes, the most urgent first. Nobody else gets them meanwhile."""
     due = (
         select(Delivery.id)
-        .where(Delivery.state == "queued", Delivery.lane.in_(lanes), Delivery.not_before <= now)
+        .where(Delivery.state == "queued", Delivery.lane.in_(lanes), Delivery.not_before <= now, _going())
         .order_by(Delivery.lane, Delivery.not_before, Delivery.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -243,11 +280,12 @@ def guarded(db: Session, delivery: Delivery, guards: Mapping[str, Guard]) -> str
     return guard(db, delivery) if guard else None
 
 
-def cancel(db: Session, source: str, reason: str) -> int:
-    """Withdraw what is still queued for a source; how many."""
+def cancel(db: Session, source: str, reason: str, recipients: Sequence[str] | None = None) -> int:
+    """Withdraw what still waits for a source, or for some recipients of it; how many."""
+    whose = true() if recipients is None else Delivery.recipient.in_(recipients)
     changed = (
         update(Delivery)
-        .where(Delivery.source == source, Delivery.state == "queued")
+        .where(Delivery.source == source, _waiting(), whose)
         .values(state="cancelled", reason=reason)
         .returning(Delivery.id)
         .execution_options(synchronize_session=False)
@@ -260,6 +298,17 @@ def by_state(db: Session) -> dict[str, int]:
     return {
         state: number for state, number in db.execute(select(Delivery.state, func.count()).group_by(Delivery.state))
     }
+
+
+def acknowledged(db: Session, source: str, recipients: Sequence[str], now: datetime) -> None:
+    """Their recipients say that they have the messages, however far these have come. A later report changes nothing."""
+    changed = update(Delivery).where(
+        Delivery.source == source,
+        Delivery.recipient.in_(recipients),
+        Delivery.state.in_(("queued", "claimed", "handing", "accepted", "unknown", "failed")),
+    )
+    moved = changed.values(state="acked", acked_at=now, fence=Delivery.fence + 1, lease_until=None)
+    db.execute(moved.execution_options(synchronize_session=False))
 
 
 def counts(db: Session, source: str) -> dict[str, int]:
@@ -284,17 +333,26 @@ def _timely(now: datetime) -> ColumnElement[bool]:
     return or_(Delivery.not_after.is_(None), Delivery.not_after >= now)
 
 
+def _waiting() -> ColumnElement[bool]:
+    return or_(Delivery.state == "queued", and_(Delivery.state == "failed", Delivery.code == NO_CHANNEL))
+
+
+def _going() -> ColumnElement[bool]:
+    """Whether the source of a message is not paused."""
+    return Delivery.source.not_in(select(Switch.key).where(Switch.value == "off"))
+
+
 # --- the switch --------------------------------------------------------------------------------------------------
 
 
-def sending(db: Session) -> tuple[bool, str]:
-    """Whether messages are sent at all, and the reason when not."""
-    switch = db.get(Switch, "sending")
+def sending(db: Session, of: str = ALL) -> tuple[bool, str]:
+    """Whether messages are sent, all of them or those of a source, and the reason when not."""
+    switch = db.get(Switch, of)
     return (True, "") if switch is None or switch.value == "on" else (False, switch.reason)
 
 
-def switch_sending(db: Session, on: bool, reason: str, now: datetime) -> None:
-    """Start or stop all sending."""
-    switch = db.get(Switch, "sending") or Switch(key="sending")
+def switch_sending(db: Session, on: bool, reason: str, now: datetime, of: str = ALL) -> None:
+    """Start or stop all sending, or that of a source."""
+    switch = db.get(Switch, of) or Switch(key=of)
     switch.value, switch.reason, switch.at = "on" if on else "off", reason, now
     db.add(switch)

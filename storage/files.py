@@ -186,3 +186,9 @@ def quarantined(db: Session, sha256: str) -> bool:
     """Whether bytes with this hash have been shut away."""
     wanted = select(File.id).where(File.sha256 == sha256, File.state == "quarantined").limit(1)
     return db.scalars(wanted).first() is not None
+
+
+def stored_by(db: Session, person_id: int, since: datetime) -> list[File]:
+    """The files of a person that are stored since a time, the newest first."""
+    wanted = select(File).where(File.person_id == person_id, File.state == "stored", File.at >= since)
+    return list(db.scalars(wanted.order_by(File.id.desc())))

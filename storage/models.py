@@ -4,7 +4,19 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, MetaData, Numeric, String, Text, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from storage.db import UTCDateTime
@@ -434,6 +446,74 @@ class CheckResult(OfBody, Base):
     at: Mapped[datetime]
 
 
+# --- notices sent down -------------------------------------------------------------------------------------------------
+
+
+class Broadcast(MaybeOfBody, Base):
+    """A message of the province to many. It changes only by `storage.broadcasts`; what was approved is what is sent."""
+
+    __tablename__ = "broadcast"
+    __table_args__ = (CheckConstraint("approved_by <> author_id AND approved_by <> submitted_by", name="two_people"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(default=1)  # counts changes; a change names the version it saw
+    state: Mapped[str] = mapped_column(String(16))  # storage.broadcasts.STATES
+    title: Mapped[str] = mapped_column(String(120))
+    text: Mapped[str] = mapped_column(Text)
+    notice_id: Mapped[str | None] = mapped_column(String(64))  # the notice it hands on
+    clauses: Mapped[list[Any]] = mapped_column(default=list)  # {label, quote} of that notice
+    files: Mapped[list[Any]] = mapped_column(default=list)  # {sha256, name, mime, size}
+    audience: Mapped[dict[str, Any]]  # storage.audiences.Audience as JSON
+    acknowledgement: Mapped[str] = mapped_column(String(16))  # none, county (one person for each body), each
+    acknowledge_why: Mapped[str] = mapped_column(Text, default="")
+    due_on: Mapped[date | None]
+    delay_s: Mapped[int] = mapped_column(default=0)  # between the approval and the sending, to recall it
+    send_at: Mapped[datetime | None]  # not before
+    begins_at: Mapped[datetime | None]  # set by the approval
+    corrects_id: Mapped[int | None] = mapped_column(ForeignKey("broadcast.id"), index=True)
+    change: Mapped[str] = mapped_column(Text, default="")  # what a correction changes, in quotations
+    content_digest: Mapped[str] = mapped_column(String(64), default="")  # of what was submitted
+    audience_digest: Mapped[str] = mapped_column(String(64), default="")
+    author_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    submitted_by: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    approved_by: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    changed_by: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    nudges: Mapped[int] = mapped_column(default=0)
+    nudged_at: Mapped[datetime | None]
+    reason: Mapped[str] = mapped_column(Text, default="")  # why it was returned, recalled or dropped
+    changed_at: Mapped[datetime]
+    at: Mapped[datetime]
+
+
+class Recipient(MaybeOfBody, Base):
+    """A line of an audience as it was submitted: who, of which body, and why not where the message does not go there."""
+
+    __tablename__ = "recipient"
+    __table_args__ = (Index("ix_recipient_broadcast", "broadcast_id", "excluded"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    broadcast_id: Mapped[int] = mapped_column(ForeignKey("broadcast.id"))
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"), index=True)
+    role: Mapped[str] = mapped_column(String(24))
+    excluded: Mapped[str] = mapped_column(String(16))  # storage.audiences.EXCLUSIONS; empty for whom it goes to
+
+
+class Acknowledgement(MaybeOfBody, Base):
+    """That a body, or a person where each one is asked, has a broadcast. The first one counts."""
+
+    __tablename__ = "acknowledgement"
+    __table_args__ = (UniqueConstraint("broadcast_id", "party"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    broadcast_id: Mapped[int] = mapped_column(ForeignKey("broadcast.id"))
+    party: Mapped[str] = mapped_column(String(24))  # body:5 or person:9
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"), index=True)
+    name: Mapped[str] = mapped_column(String(64), default="")  # who said so on the phone
+    way: Mapped[str] = mapped_column(String(16))  # card, text, link, phone
+    recorded_by: Mapped[int | None] = mapped_column(ForeignKey("person.id"))  # the hotline, on somebody's behalf
+    at: Mapped[datetime]
+
+
 # --- what is sent, stored and recorded -------------------------------------------------------------------------------
 
 
@@ -713,6 +793,8 @@ class Edition(Base):
     digest: Mapped[str] = mapped_column(String(64), unique=True)
     files: Mapped[bytes] = mapped_column(LargeBinary)
     published_at: Mapped[datetime]
+    published_by: Mapped[str] = mapped_column(String(64), default="", server_default="")  # empty for the program itself
+    note: Mapped[str] = mapped_column(Text, default="", server_default="")
 
 
 # --- who sits at the console -----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from storage import bindings, conversations, deliveries, scope
@@ -36,6 +36,12 @@ def open_questions(db: Session) -> list[Question]:
     """Refused and disputed questions that the viewer sees and nobody has answered yet, oldest first."""
     wanted = select(Question).where(Question.kind.in_(OPEN_KINDS), Question.ruling_id.is_(None)).order_by(Question.id)
     return list(db.scalars(wanted))
+
+
+def latest(db: Session, most: int) -> list[str]:
+    """The questions asked last, each once."""
+    asked = select(Question.text, func.max(Question.id).label("last")).group_by(Question.text)
+    return [text for text, _ in db.execute(asked.order_by(func.max(Question.id).desc()).limit(most)).all()]
 
 
 def grouped(questions: Sequence[Question], alike: Callable[[str, str], bool]) -> list[Group]:

@@ -13,11 +13,14 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from bot.messages import Reply
 from storage import bindings, bodies, conversations, deliveries, invitations, people, secrets, uploads
+from storage.audiences import Audience
 from storage.db import UTCDateTime, transaction
 from storage.models import (
+    Acknowledgement,
     Audit,
     Body,
     BodyYear,
+    Broadcast,
     CheckResult,
     Evidence,
     Exchange,
@@ -32,6 +35,7 @@ from storage.models import (
     OfBody,
     Person,
     Question,
+    Recipient,
     Role,
     Sample,
     Unit,
@@ -204,6 +208,9 @@ def _county(db: Session, place: str) -> Target:
     db.flush()
     proof = select(Evidence.file_id).where(Evidence.item_id == items["rectifying"])
     files = {"file": db.scalars(proof).one(), "shut": shut.id, "check": check.id, "sample": sample.id}
+    files |= {
+        f"bc_{state}": _broadcast(db, place, body.id, person.id, state) for state in ("draft", "submitted", "sent")
+    }
     _told(db, place, {"body_id": body.id}, person)
     invited = row(Person, place, at=NOW)
     db.add(invited)
@@ -273,6 +280,30 @@ def _item(db: Session, place: str, body_id: int, person: Person, name: str) -> i
     db.add(row(Evidence, place, file_id=file.id, round=1, person_id=person.id, withdrawn_at=None, **own))
     db.flush()
     return int(item.id)
+
+
+def _broadcast(db: Session, place: str, body_id: int, person_id: int, state: str) -> int:
+    where = {"body_id": body_id, "division_code": f"{place[:2]}0000"}
+    regions = () if state == "draft" else (place,)
+    plain = {"clauses": [], "files": [], "audience": Audience(regions=regions).as_json(), "acknowledgement": "county"}
+    plain |= {
+        "notice_id": None,
+        "content_digest": "",
+        "audience_digest": "x",
+        "nudges": 0,
+        "delay_s": 0,
+        "send_at": None,
+    }
+    plain["begins_at"] = NOW - timedelta(days=5) if state == "sent" else None
+    made = row(Broadcast, place, state=state, nudged_at=None, **where, **plain)
+    db.add(made)
+    db.flush()
+    of = {"broadcast_id": made.id, "body_id": body_id}
+    db.add(row(Recipient, place, person_id=person_id, role="county_officer", excluded="", **of))
+    other = {"way": "text", "party": f"body:{body_id + 1000}"}  # another's word: this county is still asked
+    db.add(row(Acknowledgement, place, person_id=person_id, **of, **other))
+    db.flush()
+    return int(made.id)
 
 
 def _told(db: Session, place: str, where: dict[str, Any], person: Person) -> None:
@@ -431,6 +462,25 @@ SAID: Mapping[str, tuple[str, ...]] = {
     "submissions.receipt": ("填推荐回执",),
     "submissions.checklist": ("报送材料核对单",),
     "submissions.export": ("导出核对单",),
+    "新建通知": ("新建通知",),
+    "修改通知": ("修改通知 N{bc_draft}",),
+    "更正通知": ("更正通知 N{bc_sent}",),
+    "broadcast.list": ("通知下发",),
+    "broadcast.card": ("下发 N{bc_draft}", "下发 N{bc_sent}"),
+    "broadcast.trial": ("试发 N{bc_draft}",),
+    "提交": ("提交 N{bc_draft}",),
+    "broadcast.approve": ("批准 N{bc_submitted}",),
+    "退回通知": ("退回通知 N{bc_submitted}",),
+    "broadcast.drop": ("作废 N{bc_draft}",),
+    "撤回通知": ("撤回通知 N{bc_sent}",),
+    "broadcast.pause": ("暂停 N{bc_sent}",),
+    "broadcast.resume": ("继续 N{bc_sent}",),
+    "broadcast.nudge": ("催办 N{bc_sent}",),
+    "broadcast.calls": ("电话名单 N{bc_sent}",),
+    "receipts.mine": ("我的通知",),
+    "receipts.show": ("通知 N{bc_sent}",),
+    "receipts.acknowledge": ("收到", "收到 N{bc_sent}"),
+    "receipts.on-behalf": ("代签收 N{bc_sent} {code} 新来者",),
     "ask.fact": ("batch_year=2016年度",),
     "ask.judge": ("判断 acceptance", "判断 reapplication"),
     "ask.forward": ("能不能给站长发工资\n转发领导",),
@@ -454,6 +504,7 @@ OTHER: Mapping[str, tuple[str, str]] = {
 
 # What is answered to a form's step, by its key; a step that is not here gets its first option.
 ANSWERS: Mapping[str, str] = {
+    "title": "关于报送整改进展的通知", "why": "以便确认已经知晓",
     "stages": "6月20日选址；7月20日恢复营业", "problem": "站点又停运了", "search": "{body}", "unit": "某某单位", "post": "科长职务", "table": "没有",
     "place": "{body}", "name": "新来者", "item": "#{rectifying}", "measure": "逐项核对，明确责任人",
     "text": "一个站点已恢复营业", "new_due_on": "2020-07-30", "due_on": "2020-07-30", "reason": "材料已经核实过",

@@ -44,7 +44,7 @@ class Province:
     sent: list[tuple[datetime, str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.desk = digests.Desk(kb=self.kb, hours=read_hours(QUIET_HOURS))
+        self.desk = digests.Desk(current=lambda: self.kb, hours=read_hours(QUIET_HOURS))
         guards = guarding(self.desk, lambda: self.now)
         self.turns = TurnThread(assistant(self.kb, guards=guards), self.sessions)
         self.dispatcher = Dispatcher(

@@ -16,8 +16,9 @@ from bot.flows import Flow
 from knowledge.base import KnowledgeBase
 from knowledge.facts import KINDS, parse_fact
 from storage import bodies, invitations, items, milestones, people
+from storage.audiences import Audience
 from storage.db import transaction
-from storage.models import Body, Conversation, Item
+from storage.models import Body, Broadcast, Conversation, Item
 from storage.scope import SYSTEM, serving
 from tests.test_rectification import NOW, Office, office
 
@@ -71,6 +72,30 @@ SCRIPTS: list[tuple[str, tuple[str, ...]]] = [
     ("clerk", ("阶段完成 #{rectifying}", "完成选址", "已经选好地址")),
     ("clerk", ("阶段完成",)),
     ("officer", ("抽查", "2016年度", "10%")),
+    (
+        "officer",
+        (
+            "新建通知",
+            "关于报送的通知",
+            "144-2020 三(一)",
+            "请于6月底前报送。",
+            "不带附件",
+            "2016年度",
+            "就发给这些",
+            "每县一人签收",
+            "以便确认知晓",
+            "5月20日",
+        ),
+    ),
+    *(
+        ("officer", ("修改通知 N{bc_draft}", field))
+        for field in ("标题", "引用文件", "正文", "附件", "范围", "发送时间")
+    ),
+    ("officer", ("修改通知 N{bc_draft}", "签收", "每县一人签收", "以便确认知晓")),
+    ("officer", ("更正通知 N{bc_sent}", "请于7月底前报送。", "每县一人签收", "以便确认知晓", "5月20日")),
+    ("officer", ("提交 N{bc_draft}",)),
+    ("approver", ("退回通知 N{bc_submitted}",)),
+    ("officer", ("撤回通知 N{bc_sent}",)),
 ]
 
 
@@ -124,6 +149,14 @@ def world(office: Office, kb: KnowledgeBase, url: str) -> Iterator[World]:
         for state in WAY:
             for place in (1, 2):
                 at[state] = make_item(db, body, state, place, office.ids["officer"]).id
+        for state in ("draft", "submitted", "sent"):
+            made = Broadcast(
+                division_code="620000", state=state, title="样例通知", text="请报送。", audience=Audience().as_json(),
+                acknowledgement="none", audience_digest="x", begins_at=NOW if state == "sent" else None, changed_at=NOW, at=NOW,
+            )  # fmt: skip
+            db.add(made)
+            db.flush()
+            at[f"bc_{state}"] = made.id
         guest, _ = people.find_or_add(db, name="样例guest", body_id=1, now=NOW)
         _, at["code"] = invitations.make(
             db, person=guest, role="county_officer", now=NOW, expires_at=NOW.replace(year=2021), body_id=1

@@ -269,6 +269,9 @@ HTTP: Mapping[str, tuple[tuple[str, Any], ...]] = {
     ),
     "GET /chat/history": (("/chat/history", None),),
     "GET /chat/new": (("/chat/new?after=0", None),),
+    "GET /f/n/{token}": (("/f/n/1-" + "0" * 32, None),),
+    "POST /f/n/{token}": (("/f/n/1-" + "0" * 32, b""),),
+    "GET /f/n/{token}/{number}": (("/f/n/1-" + "0" * 32 + "/1", None),),
     "GET /f/{number}": (("/f/{file}?t=x", None),),
     "GET /f/up/{token}": (("/f/up/{link}", None),),
     "POST /f/up/{token}": (("/f/up/{link}", b"no picture"),),
@@ -383,7 +386,8 @@ COMMANDS: Mapping[str, str] = {
     "notice confirm": "everybody", "notice diff": "everybody", "knowledge check": "everybody",
     "knowledge vectors": "everybody", "wechat menu": "everybody", "chat": "person",
 } | dict.fromkeys((
-    "backup", "restore", "doctor", "invite", "serve", "questions list", "questions answer", "funds template",
+    "broadcast status", "broadcast export", "knowledge publish", "knowledge editions", "knowledge rollback",
+    "knowledge export", "backup", "restore", "doctor", "invite", "serve", "questions list", "questions answer", "funds template",
     "funds import", "items template", "items import", "items export", "items sample", "people template", "people import", "db upgrade",
     "audit verify", "audit trim", "keys rotate", "deliveries list", "deliveries stop", "deliveries start",
 ), "operator")  # fmt: skip

@@ -83,7 +83,7 @@ def invitation_sheet(templates: Environment, place: str, invited: Sequence[Invit
 
 
 def router(
-    kb: KnowledgeBase, templates: Environment, clock: Callable[[], datetime], province: str, proofs: Path
+    kb: Callable[[], KnowledgeBase], templates: Environment, clock: Callable[[], datetime], province: str, proofs: Path
 ) -> APIRouter:
     """The public pages' routes. `proofs` is the folder of the files by which platforms see whose domain this is."""
     routes = APIRouter()
@@ -103,8 +103,8 @@ def router(
     @routes.get("/api/v1/search")
     def search(q: str = "", limit: int = 7) -> dict[str, Any]:
         started = time.perf_counter()
-        found = look_up(kb, q[:200], on=clock().astimezone(LOCAL).date(), limit=max(1, min(limit, 20)))
-        results = [result(kb, one) for one in found]
+        found = look_up(kb(), q[:200], on=clock().astimezone(LOCAL).date(), limit=max(1, min(limit, 20)))
+        results = [result(kb(), one) for one in found]
         return {"results": results, "ms": round((time.perf_counter() - started) * 1000, 1)}
 
     @routes.get("/privacy")
@@ -113,11 +113,11 @@ def router(
 
     @routes.get("/notices")
     def notices() -> HTMLResponse:
-        return page("notices.html", notices=kb.notices)
+        return page("notices.html", notices=kb().notices)
 
     @routes.get("/notice/{notice_id}")
     def notice(request: Request, notice_id: str) -> HTMLResponse:
-        found = kb.notice(notice_id)
+        found = kb().notice(notice_id)
         if found is None:
             raise HTTPException(404, "没有这份文件，请从“全部文件”重新选择。")
         return page("notice.html", notice=found)

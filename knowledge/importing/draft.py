@@ -16,7 +16,7 @@ from knowledge.importing.figures import Figure, Prohibition, amounts, percentage
 from knowledge.importing.layout import restore
 from knowledge.importing.readers import LARGEST, read_file, refusal
 from knowledge.model import Clause, KnowledgeError, Notice
-from knowledge.notices import DATED, NUMERAL, parse_clauses, parse_notice
+from knowledge.notices import DATED, NUMERAL, header_of, parse_clauses, parse_notice
 from knowledge.text import number as read_number
 
 _TITLE_END = r"(?:通知|意见|公告|通报|函|批复|决定|办法|方案|细则|规定|规程|指南|要点|计划)(?:[（(][^）)]{1,12}[)）])?"
@@ -355,13 +355,16 @@ def identity(draft: Draft, taken: Sequence[Notice]) -> str:
     return next(name for name in (base, *(f"{base}-{n}" for n in range(2, 10_000))) if name not in names)
 
 
-def store(draft: Draft, folder: Path, taken: Sequence[Notice], source: str) -> Path:
-    """Keep a draft as a notice file; nothing is overwritten. Raises KnowledgeError when it cannot be kept."""
+def store(draft: Draft, folder: Path, taken: Sequence[Notice], source: str, by: str = "") -> Path:
+    """Keep a draft as a notice file with who imported it; nothing is overwritten.
+
+    Raises KnowledgeError when it cannot be kept.
+    """
     if not draft.title or not draft.issuer:
         missing = "、".join(name for name, value in (("标题", draft.title), ("发文机关", draft.issuer)) if not value)
         raise KnowledgeError([f"没有读到{missing}，不能入库。请在正文第一行写标题、文末写发文机关后再导入。"])
     name = identity(draft, taken)
-    content = _file(draft, name, source)
+    content = _file(draft, name, source, by)
     parse_notice(content, f"{name}.txt")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.txt"
@@ -373,7 +376,7 @@ def store(draft: Draft, folder: Path, taken: Sequence[Notice], source: str) -> P
     return path
 
 
-def _file(draft: Draft, name: str, source: str) -> str:
+def _file(draft: Draft, name: str, source: str, by: str) -> str:
     header = {
         "id": name,
         "number": draft.number or "",
@@ -383,16 +386,18 @@ def _file(draft: Draft, name: str, source: str) -> str:
         "text_status": "unverified",
         "section_paragraphs": " | ".join(draft.returning),
         "source": re.sub(r"[\x00-\x1f]", "", source),
+        "imported_by": re.sub(r"[\x00-\x1f]", "", by),
     }
     return (
         "".join(f"{key}: {value}\n" for key, value in header.items() if value) + "---\n" + "\n".join(draft.lines) + "\n"
     )
 
 
-def confirm(name: str, number: str, reason: str, *, shipped: Path, folder: Path, on: date) -> Path:
+def confirm(name: str, number: str, reason: str, *, shipped: Path, folder: Path, on: date, by: str = "") -> Path:
     """Make a notice's text official under its number, in a copy that stands before the shipped one.
 
-    Raises KnowledgeError for an unknown notice, a number of another shape, or a text that is confirmed already.
+    Raises KnowledgeError for an unknown notice, a number of another shape, a text that is confirmed already, or when
+    whoever imported it would confirm it.
     """
     stored = re.fullmatch(r"[\w.-]{1,80}", name) and next(
         (path for path in (folder / f"{name}.txt", shipped / f"{name}.txt") if path.is_file()), None
@@ -403,16 +408,18 @@ def confirm(name: str, number: str, reason: str, *, shipped: Path, folder: Path,
         raise KnowledgeError([f"文号“{number}”无法识别，请写成 商办建函〔2020〕144号 这样的形式。"])
     if not reason.strip():
         raise KnowledgeError(["请用 --reason 写明核对依据，例如 与印发件逐字核对一致。"])
-    header, _, text = stored.read_text(encoding="utf-8").partition("\n---\n")
-    fields = dict(
-        (key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in header.splitlines())
-    )
+    content = stored.read_text(encoding="utf-8")
+    fields, text = header_of(content), content.partition("\n---\n")[2]
     if fields["text_status"] == "official":
         raise KnowledgeError([f"{name} 已是正式文本，无须再次确认。"])
     if fields.get("number") and fields["number"] != number:
         raise KnowledgeError([f"文本所标文号是{fields['number']}，与“{number}”不一致，请核对。"])
+    importer = fields.get("imported_by")
+    if importer and by in ("", importer):
+        raise KnowledgeError([f"{name} 由{importer}导入，须由另一人核对：请用 --by 写明确认人。"])
     reason = re.sub(r"\s+", " ", reason).strip()
     fields |= {"number": number, "text_status": "official", "confirmed": f"{on.isoformat()} {reason}"}
+    fields |= {"confirmed_by": by} if by else {}
     content = "".join(f"{key}: {value}\n" for key, value in fields.items()) + "---\n" + text
     parse_notice(content, f"{name}.txt")
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from knowledge.base import DATA, KnowledgeBase, _cites, _digest, pack, read
+from knowledge.base import DATA, KnowledgeBase, _cites, digest_of, pack, read, read_files
 from knowledge.model import KnowledgeError
 
 BAN = "中央财政资金不得用于网络交易平台、楼堂馆所建设"
@@ -182,18 +182,18 @@ def test_a_rule_with_two_tests_is_too_little_tested(folder: Path) -> None:
 
 
 def test_the_digest_follows_content_and_names_only(folder: Path, tmp_path: Path) -> None:
-    first = _digest(folder)
+    first = digest_of(read_files(folder))
     copy = Path(shutil.copytree(folder, tmp_path / "elsewhere"))
     (copy / "entries" / "sound.yaml").touch()
-    assert _digest(copy) == first
+    assert digest_of(read_files(copy)) == first
     assert read(copy).edition == read(folder).edition == f"1-{first[:8]}"
-    assert pack(copy) == pack(folder)
+    assert pack(read_files(copy)) == pack(read_files(folder))
     (copy / "entries" / "sound.yaml").write_text(entry("sound") + "\n", encoding="utf-8")
-    assert _digest(copy) != first
+    assert digest_of(read_files(copy)) != first
     assert read(copy).edition != read(folder).edition
-    assert pack(copy) != pack(folder)
+    assert pack(read_files(copy)) != pack(read_files(folder))
     shutil.move(folder / "entries" / "sound.yaml", folder / "entries" / "other.yaml")
-    assert _digest(folder) != first
+    assert digest_of(read_files(folder)) != first
 
 
 def test_a_publication_number_opens_the_edition(kb: KnowledgeBase) -> None:
