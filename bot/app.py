@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.channels import Channel, Platform, web
-from bot.console import download, frame, hotline, items, public, questions, system, upload
+from bot.console import board, download, frame, hotline, items, public, questions, system, upload
 from bot.console import receipts as receipt_pages
 from bot.delivery import Dispatcher
 from bot.demo import counties, populate, seed
@@ -387,10 +387,10 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     app.include_router(upload.router(turns, sessions, templates, clock, chosen.paths.data))
     desks = frame.Console(
         sessions=sessions, kb=lambda: turns.kb, turns=turns, templates=templates, clock=clock, settings=chosen,
-        menu=(*hotline.MENU, *questions.MENU, *items.MENU, *system.MENU),
+        menu=(*board.MENU, *hotline.MENU, *questions.MENU, *items.MENU, *system.MENU),
     )  # fmt: skip
     frame.register(app, desks)
-    for pages in (hotline, questions, items, system):
+    for pages in (board, hotline, questions, items, system):
         app.include_router(pages.router(desks))
     app.include_router(download.router(sessions, clock, chosen.paths.data))
     told = receipt_pages.router(sessions, templates, clock, lambda: turns.kb, chosen.province.name, chosen.paths.data)
@@ -460,8 +460,6 @@ def _errors(app: FastAPI, page: Callable[[str, str], str]) -> None:
 
     @app.exception_handler(Exception)
     def failed(request: Request, error: Exception) -> Response:
-        route = getattr(request.scope.get("route"), "path", "")  # not the path: a link's token stands in it
-        structlog.get_logger().error("request failed", path=route, exc_info=error)
         route = request.scope.get("route")  # as written, without its values: some are secret
         structlog.get_logger().error("request failed", path=getattr(route, "path", ""), exc_info=error)
         return answered(request, 500, "系统繁忙，请稍后再试。")
