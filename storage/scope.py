@@ -47,6 +47,7 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "check": ("province_officer", "province_approver"),
     "make_papers": ("county_officer", "county_head", "city", *PROVINCE),
     "answer_questions": ("province_officer", "province_approver"),
+    "edit_knowledge": ("province_officer", "province_approver"),
     "acknowledge_for": ("hotline", "province_officer"),
 }
 
