@@ -48,9 +48,7 @@ def publish(
     return number
 
 
-def make_current(
-    db: Session, number: int, now: datetime, *, by: str | None, note: str, role: str = "operator"
-) -> None:
+def make_current(db: Session, number: int, now: datetime, *, by: str | None, note: str, role: str = "operator") -> None:
     """Let every process load this edition from now on."""
     hold(db, "edition")
     before = current_number(db)
