@@ -23,7 +23,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot import digests
 from bot.channels import Channel, Platform, web
-from bot.console import download, frame, hotline, items, public, questions, system, upload
+from bot.console import board, download, frame, hotline, items, public, publishing, questions, system, upload
+from bot.console import broadcasts as broadcast_pages
+from bot.console import knowledge as knowledge_pages
 from bot.console import receipts as receipt_pages
 from bot.delivery import Dispatcher
 from bot.demo import counties, populate, seed
@@ -299,7 +301,7 @@ def published(sessions: sessionmaker[Session], chosen: Settings, now: datetime) 
         held = editions.find(db, editions.current_number(db))
         if held is None or not editions.knows_program(db, seal):
             before = base.unpack(held.files) if held else base.read_files(imported=chosen.imported_notices)
-            files = ours | {name: content for name, content in before.items() if imported(name, content)}
+            files = ours | {name: content for name, content in before.items() if base.is_imported(name, content)}
             digest = base.digest_of(files)
             if held is None or held.digest != digest:
                 number = editions.publish(db, digest, base.pack(files), now, by=None, note="")
@@ -307,12 +309,6 @@ def published(sessions: sessionmaker[Session], chosen: Settings, now: datetime) 
             editions.note_program(db, seal, now)
     assert held is not None
     return base.load_files(base.unpack(held.files)).numbered(held.number)
-
-
-def imported(name: str, content: bytes) -> bool:
-    """Whether a file of the knowledge is a notice that was imported or confirmed here, and did not come with the program."""
-    header = content.partition(b"\n---\n")[0]
-    return name.startswith(base.NOTICES) and any(line in header for line in (b"\nsource:", b"\nconfirmed:"))
 
 
 def follow(turns: TurnThread, sessions: sessionmaker[Session], remade: Callable[[], Assistant]) -> None:
@@ -427,10 +423,10 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     app.include_router(upload.router(turns, sessions, templates, clock, chosen.paths.data))
     desks = frame.Console(
         sessions=sessions, kb=lambda: turns.kb, turns=turns, templates=templates, clock=clock, settings=chosen,
-        menu=(*hotline.MENU, *questions.MENU, *items.MENU, *system.MENU),
+        menu=(*board.MENU, *hotline.MENU, *questions.MENU, *knowledge_pages.MENU, *broadcast_pages.MENU, *items.MENU, *system.MENU),
     )  # fmt: skip
     frame.register(app, desks)
-    for pages in (hotline, questions, items, system):
+    for pages in (board, hotline, questions, publishing, knowledge_pages, broadcast_pages, items, system):
         app.include_router(pages.router(desks))
     app.include_router(download.router(sessions, clock, chosen.paths.data))
     told = receipt_pages.router(sessions, templates, clock, lambda: turns.kb, chosen.province.name, chosen.paths.data)
@@ -501,8 +497,6 @@ def _errors(app: FastAPI, page: Callable[[str, str], str]) -> None:
 
     @app.exception_handler(Exception)
     def failed(request: Request, error: Exception) -> Response:
-        route = getattr(request.scope.get("route"), "path", "")  # not the path: a link's token stands in it
-        structlog.get_logger().error("request failed", path=route, exc_info=error)
         route = request.scope.get("route")  # as written, without its values: some are secret
         structlog.get_logger().error("request failed", path=getattr(route, "path", ""), exc_info=error)
         return answered(request, 500, "系统繁忙，请稍后再试。")

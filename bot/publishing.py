@@ -1,7 +1,7 @@
 """The command line of what the province publishes: editions of the knowledge, and the account of broadcasts."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -69,6 +69,7 @@ def knowledge_publish(
 ) -> None:
     """检查知识文件，列出对答复和规则的影响，发布为新的版本；运行中的各进程几秒内换用。"""
     from knowledge import base
+    from knowledge.impact import unreviewed
     from storage import editions
     from storage.db import transaction
 
@@ -77,7 +78,7 @@ def knowledge_publish(
         fresh = base.load_files(files)
         if fresh.digest == current.digest:
             _stop(say("publishing.nothing_new", edition=current.edition))
-        if unseen := _unreviewed(files, current, by):
+        if unseen := unreviewed(files, current, by):
             _stop(say("publishing.unreviewed", notices=unseen, by=by))
         _show_impact(sessions, current, fresh, now)
         if dry_run:
@@ -85,17 +86,6 @@ def knowledge_publish(
         with transaction(sessions) as db:
             number = editions.publish(db, fresh.digest, base.pack(files), now, by=by, note=note)
     typer.echo(say("publishing.published", number=number))
-
-
-def _unreviewed(files: "Mapping[str, bytes]", current: "KnowledgeBase", by: str) -> list[str]:
-    """The notices that are new, not confirmed, and that nobody but their importer has looked at."""
-    from bot.app import imported
-    from knowledge.notices import header_of
-
-    held = {notice.id for notice in current.notices}
-    headers = [header_of(content.decode()) for name, content in files.items() if imported(name, content)]
-    new = [one for one in headers if one["id"] not in held and "confirmed" not in one and one.get("imported_by")]
-    return [one["id"] for one in new if by in ("", one["imported_by"])]
 
 
 def _show_impact(

@@ -239,7 +239,7 @@ _WHY = Step(key="why", ask=say("composing.ask_why"), parse=_read_why, when=_aske
 _DUE = Step(key="due_on", ask=say("composing.ask_due"), parse=_read_due, options=_due_options, when=_asked)
 
 
-def _values(answers: Answers) -> dict[str, Any]:
+def values(answers: Answers) -> dict[str, Any]:
     """Columns of a broadcast from the answers that were given."""
     found: dict[str, Any] = {key: answers[key] for key in ("title", "text", "files", "audience") if key in answers}
     found |= answers.get("notice", {})
@@ -263,7 +263,7 @@ def _officer(turn: Turn) -> Answers:
 
 
 def _composed(turn: Turn, answers: Answers) -> Reply:
-    return _shown(broadcasts.draft(turn.db, {"clauses": [], "files": [], **_values(answers)}, turn.now))
+    return _shown(broadcasts.draft(turn.db, {"clauses": [], "files": [], **values(answers)}, turn.now))
 
 
 def _shown(broadcast: Broadcast) -> Reply:
@@ -319,7 +319,7 @@ def _only(field: str, step: Step) -> Step:
 def _edit(turn: Turn, answers: Answers) -> Reply:
     number, version = answers["broadcast"]
     try:
-        return _shown(broadcasts.edit(turn.db, number, version, _values(answers), turn.now))
+        return _shown(broadcasts.edit(turn.db, number, version, values(answers), turn.now))
     except broadcasts.Overtaken as trouble:
         raise Refused(overtaken(turn, trouble)) from None
 
@@ -374,12 +374,12 @@ def _correct(turn: Turn, answers: Answers) -> Reply:
     before = broadcasts.find(turn.db, answers["corrects"])
     audience = Audience(roles=from_json(before.audience).roles, holders_of=before.id)
     kept = {key: getattr(before, key) for key in ("title", "notice_id", "clauses", "files")}
-    values = kept | _values(answers) | {
+    changed = kept | values(answers) | {
         "corrects_id": before.id,
         "change": say("composing.change", changes=changes(before.text, answers["text"])),
         "audience": audience.as_json(),
     }  # fmt: skip
-    return _shown(broadcasts.draft(turn.db, values, turn.now))
+    return _shown(broadcasts.draft(turn.db, changed, turn.now))
 
 
 _CORRECT = Flow(

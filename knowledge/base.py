@@ -261,6 +261,12 @@ def read_files(folder: Path = DATA, imported: Path | None = None) -> dict[str, b
     return {name: found[name].read_bytes() for name in sorted(found)}
 
 
+def is_imported(name: str, content: bytes) -> bool:
+    """Whether a file of the knowledge is a notice that was imported or confirmed here, and did not come with the program."""
+    header = content.partition(b"\n---\n")[0]
+    return name.startswith(NOTICES) and any(line in header for line in (b"\nsource:", b"\nconfirmed:"))
+
+
 def digest_of(files: Mapping[str, bytes]) -> str:
     """The hash of a set of files."""
     seal = hashlib.sha256()

@@ -7,9 +7,10 @@ from datetime import date
 from typing import Any, Literal
 
 from knowledge.answer import answer
-from knowledge.base import KnowledgeBase
+from knowledge.base import KnowledgeBase, is_imported
 from knowledge.importing.draft import compare
 from knowledge.model import Answer
+from knowledge.notices import header_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,17 @@ def impact(before: KnowledgeBase, after: KnowledgeBase, questions: Sequence[str]
     return Impact(
         differences=tuple(found), answers=tuple(one for one in answered if _said(one[1]) != _said(one[2]))
     )  # fmt: skip
+
+
+def unreviewed(files: Mapping[str, bytes], current: KnowledgeBase, by: str) -> list[str]:
+    """The notices that are new, not confirmed, and that nobody but their importer has looked at.
+
+    `by` is who would publish them; empty for nobody in particular.
+    """
+    held = {notice.id for notice in current.notices}
+    headers = [header_of(content.decode()) for name, content in files.items() if is_imported(name, content)]
+    new = [one for one in headers if one["id"] not in held and "confirmed" not in one and one.get("imported_by")]
+    return [one["id"] for one in new if by in ("", one["imported_by"])]
 
 
 def _differences(

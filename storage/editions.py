@@ -32,7 +32,9 @@ def listed(db: Session) -> Sequence[Row[int, str, datetime, str, str]]:
     return db.execute(select(*columns).order_by(Edition.number.desc())).all()
 
 
-def publish(db: Session, digest: str, files: bytes, now: datetime, *, by: str | None, note: str) -> int:
+def publish(
+    db: Session, digest: str, files: bytes, now: datetime, *, by: str | None, note: str, role: str = "operator"
+) -> int:
     """Make the edition with this digest current, a new one when there is none; its number.
 
     `by` is None for the program itself.
@@ -42,18 +44,18 @@ def publish(db: Session, digest: str, files: bytes, now: datetime, *, by: str | 
     if number is None:
         number = (db.scalar(select(func.max(Edition.number))) or 0) + 1
         db.add(Edition(number=number, digest=digest, files=files, published_at=now, published_by=by or "", note=note))
-    make_current(db, number, now, by=by, note=note)
+    make_current(db, number, now, by=by, note=note, role=role)
     return number
 
 
-def make_current(db: Session, number: int, now: datetime, *, by: str | None, note: str) -> None:
+def make_current(db: Session, number: int, now: datetime, *, by: str | None, note: str, role: str = "operator") -> None:
     """Let every process load this edition from now on."""
     hold(db, "edition")
     before = current_number(db)
     _switch(db, _CURRENT, str(number), now)
     if by is not None:
         audit.record(
-            db, "edition.current", f"edition:{number}", now=now, role="operator", before={"edition": before},
+            db, "edition.current", f"edition:{number}", now=now, role=role, before={"edition": before},
             after={"edition": number, "by": by}, reason=note,
         )  # fmt: skip
     db.flush()

@@ -44,6 +44,13 @@ def latest(db: Session, most: int) -> list[str]:
     return [text for text, _ in db.execute(asked.order_by(func.max(Question.id).desc()).limit(most)).all()]
 
 
+def most_asked(db: Session, most: int) -> list[tuple[str, int]]:
+    """The questions that the viewer sees asked most often, in the same words, with how often."""
+    asked = select(Question.text, func.count(Question.id)).group_by(Question.text)
+    often = asked.order_by(func.count(Question.id).desc(), func.max(Question.id).desc()).limit(most)
+    return [(text, count) for text, count in db.execute(often).all()]
+
+
 def grouped(questions: Sequence[Question], alike: Callable[[str, str], bool]) -> list[Group]:
     """Group questions with the first one they are like, the most asked first."""
     groups: list[list[Question]] = []

@@ -49,6 +49,7 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "settle_deadlines": ("province_officer", "province_approver"),
     "call": ("hotline", "province_officer"),
     "answer_questions": ("province_officer", "province_approver"),
+    "edit_knowledge": ("province_officer", "province_approver"),
     "acknowledge_for": ("hotline", "province_officer"),
 }
 

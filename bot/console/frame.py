@@ -6,10 +6,12 @@ is sent to the sign-in page; what a role does not have is not found.
 
 import base64
 import io
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
@@ -35,6 +37,7 @@ COOKIE = "countydesk_desk"
 PAGE = 50  # rows of a list on one page
 PROVINCE = scope.PROVINCE
 ADMINS = ("system_admin", "security_admin", "audit_admin")
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 Form = Mapping[str, Any]  # Any: a field's text, or an uploaded file
 
 
@@ -138,7 +141,11 @@ class Desk:
             db=self.db,
             kb=self.console.kb(),
             now=self.now,
-            given={"pilot_mode": self.console.settings.province.pilot_mode},
+            given={
+                "pilot_mode": self.console.settings.province.pilot_mode,
+                "province": self.console.settings.province.name,
+                "base_url": self.console.settings.web.base_url,
+            },
         )
 
     def back(self, path: str, said: str = "") -> Response:
@@ -167,6 +174,15 @@ def query(request: Request, **changed: object) -> str:
     kept = {**request.query_params, **{name: str(value) for name, value in changed.items()}}
     pairs = "&".join(f"{name}={quote(value)}" for name, value in kept.items() if value)
     return f"{request.url.path}?{pairs}" if pairs else request.url.path
+
+
+def workbook(write: Callable[[Path], object], name: str) -> Response:
+    """An Excel file to download, written by `write`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "file.xlsx"
+        write(path)
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}", "Cache-Control": "no-store"}
+        return Response(path.read_bytes(), media_type=XLSX, headers=headers)
 
 
 def _same_site(request: Request) -> bool:

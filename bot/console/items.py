@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
@@ -13,7 +12,7 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import UploadFile
 
 from bot import items as shared
-from bot.console.frame import PAGE, PROVINCE, Console, Desk, Entry, Form, Sent, page_number, query
+from bot.console.frame import PAGE, PROVINCE, Console, Desk, Entry, Form, Sent, page_number, query, workbook
 from bot.messages import Invalid, Refused
 from bot.texts import say
 from bot.workbooks import Outcome, Unreadable
@@ -33,7 +32,6 @@ MENU = (
 )
 BATCH = ("claim", "agree", "close")  # what may be done with several items at once
 BY_CHAT = ("attach", "detach", "plan", "amend", "recur")  # what takes files, several lines or a list
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MOST_BYTES = 5_000_000
 GROUPS: Mapping[str, tuple[str, ...]] = {"queue": AT_PROVINCE, "open": OPEN, "draft": ("draft",)}
 
@@ -80,7 +78,7 @@ def router(console: Console) -> APIRouter:
     def export(request: Request) -> Response:
         with console.enter(request, *READERS) as desk:
             on = desk.now.astimezone(LOCAL).date()
-            return _file(lambda path: itemlists.export(desk.db, path, on), say("frame.ledger_name", on=on))
+            return workbook(lambda path: itemlists.export(desk.db, path, on), say("frame.ledger_name", on=on))
 
     @routes.get("/console/funds")
     def money(request: Request) -> HTMLResponse:
@@ -253,7 +251,7 @@ def _workbooks(
     @routes.get(f"/console/{kind}/template.xlsx")
     def empty(request: Request) -> Response:
         with console.enter(request, *IMPORTERS) as desk:
-            return _file(lambda path: template(desk.db, path), say("frame.template_name", kind=kind))
+            return workbook(lambda path: template(desk.db, path), say("frame.template_name", kind=kind))
 
     @routes.post(f"/console/{kind}/import")
     def take(request: Request, form: Sent) -> Response:
@@ -292,14 +290,6 @@ def _loaded(
         else:
             attempt.rollback()
         return outcome
-
-
-def _file(write: Callable[[Path], object], name: str) -> Response:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "file.xlsx"
-        write(path)
-        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}", "Cache-Control": "no-store"}
-        return Response(path.read_bytes(), media_type=XLSX, headers=headers)
 
 
 # --- money and counties ----------------------------------------------------------------------------------------------

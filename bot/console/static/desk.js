@@ -99,3 +99,5 @@ for (const form of document.querySelectorAll("form[method=post]")) {
 for (const choice of document.querySelectorAll("select[data-go]")) {
   choice.addEventListener("change", () => choice.form.requestSubmit());
 }
+
+for (const button of document.querySelectorAll("[data-print]")) button.addEventListener("click", () => window.print());

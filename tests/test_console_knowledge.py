@@ -1,0 +1,92 @@
+"""The knowledge at the console over HTTP: read, imported, confirmed, published by two people, and back again."""
+
+import html
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.conftest import serve
+from tests.console import signed_in, token_of
+from tests.fakes.server import until
+from tests.importing.support import SAMPLES, load_sample
+
+CALL = "\n".join(next(load_sample(path) for path in SAMPLES if path.stem == "call").lines)
+EDITIONS = "/console/knowledge/editions"
+IMPORT = "/console/knowledge/import"
+
+
+@pytest.fixture(scope="module")
+def desk_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from serve(tmp_path_factory.mktemp("console"), "--demo")
+
+
+def send(client: httpx.Client, path: str, **form: str) -> str:
+    """Send a form as its page would; the words of what comes back."""
+    token = token_of(client.get("/console/account").text)
+    answer = client.post(path, data={"csrf": token, **form}, timeout=120)
+    return html.unescape(re.sub(r"<[^>]+>", "", answer.text.split("<main")[-1]))
+
+
+def test_the_lists_and_their_search(desk_site: str) -> None:
+    with signed_in(desk_site, "样例寅") as hotline:
+        page = hotline.get("/console/knowledge").text
+        counts = dict(re.findall(r'/console/knowledge/(\w+)">(\d+)</a>', page))
+        assert set(counts) == {"notices", "clauses", "entries", "rules", "expenses", "unanswered", "synonyms"}
+        assert "问得最多" in page and "每个站点补多少钱" in page and IMPORT not in page
+        for kind, count in counts.items():
+            first = hotline.get(f"/console/knowledge/{kind}").text
+            assert first.count('<th scope="row">') == min(int(count), 50), kind
+            assert ("下一页" in first) == (int(count) > 50), kind
+        second = hotline.get("/console/knowledge/synonyms", params={"page": 2}).text
+        assert "第2页" in second and second != hotline.get("/console/knowledge/synonyms").text
+        found = hotline.get("/console/knowledge/clauses", params={"q": "不得用于"}).text
+        assert 'href="/notice/demonstration-2020#%E4%B8%89%C2%B63"' in found and found.count('<th scope="row">') < 9
+        assert "待省厅确认" in hotline.get("/console/knowledge/entries", params={"q": "拨付率"}).text
+        assert "没有符合条件的内容" in hotline.get("/console/knowledge/entries", params={"q": "<script>"}).text
+        assert hotline.get("/console/knowledge/notices/demonstration-2020").text.count("<form") == 1  # signing out
+        assert hotline.get(IMPORT).status_code == hotline.get(EDITIONS).status_code == 404
+        assert hotline.get("/console/knowledge/nothing").status_code == 404
+    with signed_in(desk_site, "样例庚") as head:
+        assert head.get("/console/knowledge").status_code == 404
+
+
+def test_an_import_is_looked_at_stored_and_published_by_another(desk_site: str) -> None:
+    with signed_in(desk_site, "样例子") as officer, signed_in(desk_site, "样例丑") as approver:
+        assert "没有读到中文正文" in send(officer, IMPORT, text="nothing")
+        shown = send(officer, IMPORT, text=CALL)
+        for part in ("期限（6）", "比例（2）", "禁止事项（3）", "示商电函〔2023〕88号", "3月22日前", "不低于500万元"):
+            assert part in shown
+        assert httpx.get(f"{desk_site}/notice/88-2023").status_code == 404
+        file = {"file": ("通知.txt", CALL.encode(), "text/plain")}
+        token = token_of(officer.get(IMPORT).text)
+        page = officer.post(IMPORT, data={"csrf": token}, files=file).text
+        kept = html.unescape(page.split('name="text" hidden>')[1].split("</textarea>")[0])
+        assert "“通知.txt”" in html.unescape(page)
+        assert "已入库" in send(officer, IMPORT, text=kept, name="通知.txt", sure="yes")
+        assert "已在库中" in send(officer, IMPORT, text=kept, sure="yes")
+        notice = "/console/knowledge/notices/88-2023"
+        assert "须由另一人" in officer.get(notice).text
+        wanted = {"number": "示商电函〔2023〕88号", "reason": "与印发件逐字核对一致"}
+        assert "须由另一人核对" in send(officer, notice, **wanted)
+        assert "须由另一人确认或发布" in send(officer, EDITIONS, sure="yes", note="新通知")
+        assert "与“商办建函〔2020〕144号”不一致" in send(
+            approver, notice, **wanted | {"number": "商办建函〔2020〕144号"}
+        )
+        assert "已确认为正式文本" in send(approver, notice, **wanted)
+        impact = send(approver, EDITIONS)
+        assert (
+            "新增文件 示例省商务厅办公室关于组织申报2023年农村电商优秀案例的通知" in impact and "发布过的版本" in impact
+        )
+        assert "请写明原因" in send(approver, EDITIONS, sure="yes", note=" ")
+        assert "第2版已成为现用版本" in send(approver, EDITIONS, sure="yes", note="新通知")
+        until(lambda: httpx.get(f"{desk_site}/notice/88-2023").status_code == 200)
+        assert "正式文本" in officer.get(notice).text
+        assert "删去文件" in send(officer, EDITIONS, number="1")
+        assert "第1版已成为现用版本" in send(officer, EDITIONS, number="1", sure="yes", note="有误")
+        until(lambda: httpx.get(f"{desk_site}/notice/88-2023").status_code == 404)
+        token = token_of(officer.get(EDITIONS).text)
+        assert officer.post(EDITIONS, data={"csrf": token, "number": "7"}).status_code == 404
+        trail = approver.get("/console/audit", params={"subject": "edition:2"}).text
+        assert "新通知" in trail and "省级审核人" in trail
