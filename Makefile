@@ -68,6 +68,8 @@ bench: .venv/.dev
 	$(BIN)/python benchmarks/turn.py
 	$(BIN)/python benchmarks/people.py
 	$(BIN)/python benchmarks/items.py
+	PYTHONPATH=. $(BIN)/python benchmarks/progress.py
+	PYTHONPATH=. $(BIN)/python benchmarks/broadcast.py
 
 vectors: .venv/.dev
 	$(BIN)/countydesk knowledge vectors
