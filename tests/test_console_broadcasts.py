@@ -76,11 +76,13 @@ def test_two_people_send_a_notice_and_see_who_has_it(desk_site: str) -> None:
         assert "签收（0/2，已催办0次）" in page and "清水县未签收" in re.sub(r"\s", "", page)
         with httpx.Client(base_url=desk_site, timeout=30) as chat:
             for text in ("我是样例乙", f"收到 N{number[1]}"):
-                print(chat.post("/chat", json={"message_id": text, "text": text}).json())
+                chat.post("/chat", json={"message_id": f"message {text}", "text": text}).raise_for_status()
         assert "签收（1/2" in words(officer.get(one).text) and "1/2" in words(officer.get(LIST).text)
         book = load_workbook(io.BytesIO(officer.get(f"{one}/account.xlsx").content), read_only=True)
         assert book.sheetnames == ["对账", "签收表", "送达对账单", "未列入发送"]
-        assert "更正" in send(officer, f"{one}/correct", text="请于4月30日前报送整改进度。")
+        assert "草稿" in send(officer, f"{one}/correct", text="请于4月30日前报送整改进度。")
+        newer = words(officer.get(f"{LIST}/{int(number[1]) + 1}").text)
+        assert f"更正N{number[1]}" in newer and "请于4月30日前" in newer and "4月29日（周三）前" in newer
         assert words(officer.get(LIST).text).count("关于报送2020年整改进度的通知") == 2
         assert officer.post(f"{one}/unheard", data={"csrf": token_of(officer.get(one).text)}).status_code == 404
 

@@ -160,6 +160,8 @@ def _done(desk: Desk, one: Broadcast, act: str, form: Form) -> Reply:
         turn.conversation.answers = [[key, value] for key, value in begun.items()]
         text = _read(turn, flow.steps[0].parse, form.get("text"))
         kept = {"acknowledgement": one.acknowledgement, "why": one.acknowledge_why}
+        if one.due_on and one.due_on > desk.now.astimezone(LOCAL).date():
+            kept["due_on"] = one.due_on.isoformat()
         return flow.done(
             turn, {**begun, **kept, "text": text, "sending": {"delay_s": composing.DELAY_S, "send_at": None}}
         )
