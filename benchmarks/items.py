@@ -19,7 +19,7 @@ from storage.scope import SYSTEM, serving
 ROWS, ITEMS = 5000, 100_000
 PAGES = (
     (OFFICER, "我的事项"), (HEAD, "待我确认"), (OFFICER, "本县情况"), (PROVINCIAL, "我的事项"), (PROVINCIAL, "待审"),
-    (PROVINCIAL, "待下发"), (PROVINCIAL, "待回头看"), (PROVINCIAL, "事项 #77"),
+    (PROVINCIAL, "待下发"), (PROVINCIAL, "待回头看"), (PROVINCIAL, "进度统计"), (PROVINCIAL, "事项 #77"),
 )  # fmt: skip
 
 

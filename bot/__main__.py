@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 
-from bot import imports, operations, publishing
+from bot import imports, operations, publishing, schedule
 from bot.notices import app as notice_app
 from bot.settings import ConfigError
 from knowledge.model import KnowledgeError
@@ -37,6 +37,7 @@ app.add_typer(questions_app, name="questions")
 app.add_typer(imports.funds_app, name="funds")
 app.add_typer(imports.items_app, name="items")
 app.add_typer(imports.people_app, name="people")
+app.add_typer(schedule.app, name="reminders")
 app.add_typer(wechat_app, name="wechat")
 app.add_typer(db_app, name="db")
 app.add_typer(publishing.broadcast_app, name="broadcast")
@@ -191,7 +192,7 @@ def _talk(running: "Desk", address: str, at: Callable[[], datetime]) -> None:
 @contextmanager
 def _desk_as(who: str) -> Iterator[tuple["Desk", str, Callable[[], datetime]]]:
     """The assistant on the real database, with a terminal that speaks for somebody until it is left."""
-    from bot.app import Desk, assistant, clock_of, home, open_database, published, settings
+    from bot.app import Desk, assistant, clock_of, guarding, home, open_database, published, reminding, settings
     from bot.turns import TurnThread
     from storage import audit, bindings, people, scope
     from storage.db import transaction
@@ -207,9 +208,9 @@ def _desk_as(who: str) -> Iterator[tuple["Desk", str, Callable[[], datetime]]]:
             _stop(f"有几个人符合，请改用编号：{listed}" if found else f"没有找到“{who}”。", 1)
         bindings.bind(db, found[0], "terminal", address, clock())
         audit.record(db, "speak_as", f"person:{found[0].id}", now=clock(), role="operator")
-    with Desk(
-        kb=kb, turns=TurnThread(assistant(kb, chosen, home=home(sessions, chosen)), sessions), sessions=sessions
-    ) as running:
+    guards = guarding(reminding(kb, chosen), clock)
+    turns = TurnThread(assistant(kb, chosen, guards, home=home(sessions, chosen)), sessions)
+    with Desk(kb=kb, turns=turns, sessions=sessions) as running:
         yield running, address, clock
     with transaction(sessions) as db, scope.serving(db, scope.SYSTEM):
         binding = bindings.live(db, "terminal", address)

@@ -4,9 +4,9 @@ import os
 import re
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bot import digests
 from bot.channels import Channel, Platform, web
 from bot.console import download, frame, hotline, items, public, questions, system, upload
 from bot.console import receipts as receipt_pages
@@ -28,14 +29,18 @@ from bot.delivery import Dispatcher
 from bot.demo import counties, populate, seed
 from bot.dialogue import Assistant, Handlers
 from bot.files import Fetcher
+from bot.jobs import Jobs
 from bot.messages import Reply, Turn
+from bot.metrics import metrics
 from bot.migrate import is_current, upgrade
 from bot.settings import KEY_BYTES, ConfigError, Settings, ensure_key, load_settings
 from bot.turns import TurnThread
+from bot.workdays import read_hours
 from handlers import (
     ask,
     binding,
     broadcast,
+    calls,
     checks,
     composing,
     console,
@@ -51,6 +56,7 @@ from handlers import (
     progress,
     receipts,
     rectification,
+    reminders,
     review,
     samples,
     stages,
@@ -63,6 +69,7 @@ from storage import acknowledgements, bodies, broadcasts, editions
 from storage import questions as asked
 from storage.audit import seal
 from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
+from storage.deliveries import Guard
 from storage.models import Base
 from storage.scope import SYSTEM, serving
 from storage.secrets import without_phones
@@ -78,7 +85,6 @@ SEALS_EVERY_S = 5.0
 FOLLOWS_EVERY_S = 3.0  # how soon every process has a new edition
 ROW_SHOWN = re.compile(r"\nDETAIL:.*?(?=\n\[SQL|\n\nThe above exception|\Z)", re.DOTALL)
 LIMITS = {"wechat": 2040, "wecom": 2040}  # bytes of one passive reply; what is longer waits for 更多
-SENDING_GUARDS = {"broadcast": broadcasts.gone, "nudge": acknowledgements.settled}
 Clock = Callable[[], datetime]
 
 
@@ -124,8 +130,13 @@ def received(turn: Turn) -> Reply:
     return checks.table_sent(turn, reply) or updates.attached(turn, reply)
 
 
-def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) -> Assistant:  # Any: see Turn.given
-    """The assistant with every handler; `more` is given to each turn."""
+def assistant(
+    kb: KnowledgeBase,
+    chosen: Settings | None = None,
+    guards: Mapping[str, Guard] | None = None,
+    **more: Any,  # Any: see Turn.given
+) -> Assistant:
+    """The assistant with every handler; `more` is given to each turn, `guards` are asked before a message goes along."""
     given: dict[str, Any] = dict(more)
     if chosen is not None:
         given |= {
@@ -134,6 +145,7 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             "pilot_mode": chosen.province.pilot_mode,
             "base_url": chosen.web.base_url,
             "folder": chosen.paths.data,
+            "quiet_hours": chosen.province.quiet_hours,
         }
     handlers = Handlers(
         routes=[
@@ -158,6 +170,8 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             *composing.ROUTES,
             *broadcast.ROUTES,
             *receipts.ROUTES,
+            *reminders.ROUTES,
+            *calls.ROUTES,
             *ask.ROUTES,
             *demo.ROUTES,
         ],
@@ -183,13 +197,35 @@ def assistant(kb: KnowledgeBase, chosen: Settings | None = None, **more: Any) ->
             )
         },
         ask=ask.ask,
-        why=ask.why,
+        why=_why,
         received=received,
         events={**menu.EVENTS, **inbox.EVENTS},
         after=profile.seen,
         opening=county.opening,
     )
-    return Assistant(kb=kb, handlers=handlers, given=given, limits=LIMITS)
+    return Assistant(kb=kb, handlers=handlers, given=given, limits=LIMITS, guards=guards or {})
+
+
+def reminding(kb: KnowledgeBase, chosen: Settings) -> digests.Desk:
+    """What digests are made of."""
+    return digests.Desk(kb=kb, hours=read_hours(chosen.province.quiet_hours))
+
+
+def guarding(office: digests.Desk, clock: Clock) -> dict[str, Guard]:
+    """What is looked at again before it is sent, by the first word of its source."""
+    return {
+        digests.SOURCE: digests.guard(office, clock),
+        "broadcast": broadcasts.gone,
+        "nudge": acknowledgements.settled,
+    }
+
+
+def _why(turn: Turn) -> Reply:
+    """The reason of what was said last: of a message that nobody asked for, of an answer, or of both."""
+    told = reminders.why(turn)
+    if told is None or not turn.conversation.before.get("clauses"):
+        return told or ask.why(turn)
+    return replace(told, text=f"{told.text}\n\n{ask.why(turn).text}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,15 +315,6 @@ def imported(name: str, content: bytes) -> bool:
     return name.startswith(base.NOTICES) and any(line in header for line in (b"\nsource:", b"\nconfirmed:"))
 
 
-def follow(turns: TurnThread, sessions: sessionmaker[Session], remade: Callable[[], Assistant]) -> None:
-    """Let the turns go on with the current edition when another one has been made current meanwhile."""
-    with transaction(sessions) as db:
-        number = editions.current_number(db)
-    if number != turns.kb.number:
-        turns.use(remade())
-        structlog.get_logger().info("edition loaded", edition=turns.kb.edition)
-
-
 def home(sessions: sessionmaker[Session], chosen: Settings) -> str | None:
     """The code of the province whose office runs the installation: what people ask who are not bound is its own."""
     code = bodies.province_of(chosen.province.name)
@@ -344,20 +371,34 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     """The web server: chat, look-up, notices, answer API, health; with `sample`, the demo's province."""
     clock = clock or clock_of(chosen)
     sessions = open_database(chosen)
-
     living = home(sessions, chosen)
 
-    def made() -> Assistant:
+    def made() -> tuple[Assistant, digests.Desk, dict[str, Guard]]:
+        kb = published(sessions, chosen, clock())
+        office = reminding(kb, chosen)
+        guards = guarding(office, clock)
         more = {"counties": counties()} if sample else {}
-        return assistant(published(sessions, chosen, clock()), chosen, home=living, **more)
+        return assistant(kb, chosen, guards, home=living, **more), office, guards
 
-    turns = TurnThread(made(), sessions)
+    first, office, guards = made()
+    turns = TurnThread(first, sessions)
     if sample:
         populate(sessions)
         seed(turns, sessions)
     running = platforms(chosen, turns, sessions, clock)
     channels: dict[str, Channel] = {"web": web.WebChannel(sessions, clock), **{one.name: one for one in running}}
-    dispatcher = Dispatcher(channels=channels, sessions=sessions, clock=clock, guards=SENDING_GUARDS)
+    dispatcher = Dispatcher(channels=channels, sessions=sessions, clock=clock, guards=guards)
+    jobs = Jobs(sessions=sessions, desk=office, clock=clock, folder=chosen.paths.data)
+
+    def follow() -> None:
+        """Go on with the current edition when another one has been made current meanwhile."""
+        with transaction(sessions) as db:
+            number = editions.current_number(db)
+        if number != turns.kb.number:
+            fresh, jobs.desk, dispatcher.guards = made()
+            turns.use(fresh)
+            structlog.get_logger().info("edition loaded", edition=turns.kb.edition)
+
     fetcher = Fetcher(channels, sessions, chosen.paths.data, clock)
 
     @asynccontextmanager
@@ -367,10 +408,12 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
         fetcher.start()
         if chosen.sending.enabled:
             dispatcher.start()
+            jobs.start()
         stop_sealing = every(SEALS_EVERY_S, lambda: seal(sessions, chosen.audit_head_file), "sealer")
-        stop_following = every(FOLLOWS_EVERY_S, lambda: follow(turns, sessions, made), "editions")
+        stop_following = every(FOLLOWS_EVERY_S, follow, "editions")
         yield
         stop_following()
+        jobs.stop()
         dispatcher.stop()
         fetcher.stop()
         for one in running:
@@ -379,7 +422,7 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
         stop_sealing()
 
     app = FastAPI(title="countydesk", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    app.state.channels = channels
+    app.state.channels, app.state.jobs, app.state.dispatcher = channels, jobs, dispatcher
     templates = public.pages(version("countydesk"))
     app.include_router(web.router(turns, sessions, ensure_key(chosen.key_file), clock))
     for one in running:
@@ -401,6 +444,7 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     app.add_api_route("/favicon.ico", lambda: Response(status_code=204), methods=["GET"])
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _health(app, sessions)
+    app.include_router(metrics(sessions, clock))
     _errors(app, lambda title, words: templates.get_template("error.html").render(title=title, text=words))
 
     app.add_middleware(_Guarded)

@@ -6,6 +6,7 @@ on PostgreSQL, several processes may drain at once; the fence of each row decide
 
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from bot.channels import Channel
 from bot.messages import ChannelStopped, Reply, TemporaryFailure, Undeliverable
-from storage import bindings, deliveries
+from bot.pacing import Pacer
+from storage import bindings, deliveries, reminders
 from storage.db import reading, transaction
 from storage.models import Delivery
 
@@ -31,8 +33,6 @@ ORDER = ("wecom", "wechat", "telegram", "web")
 STOP_AFTER = 10  # failures in a row that stop a channel
 PAUSE = timedelta(minutes=1)
 log = structlog.get_logger()
-
-Guard = Callable[[Session, Delivery], str | None]  # why a message must not go out any more, asked at the last moment
 
 
 @dataclass(kw_only=True)
@@ -66,8 +66,9 @@ class Dispatcher:
     channels: Mapping[str, Channel]
     sessions: sessionmaker[Session]
     clock: Callable[[], datetime]
-    guards: Mapping[str, Guard] = field(default_factory=dict)
+    guards: Mapping[str, deliveries.Guard] = field(default_factory=dict)
     workers: int = 4
+    pacer: Pacer = field(default_factory=Pacer)
     _breakers: dict[str, _Breaker] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: threading.Event = field(default_factory=threading.Event)
@@ -153,8 +154,6 @@ class Dispatcher:
     def _deliver(self, delivery: Delivery) -> str:
         """Try the recipient's channels in order until one takes the message; its state afterwards."""
         with transaction(self.sessions) as db:
-            if ended := self._ended(db, delivery, self.clock()):
-                return ended
             routes = self._routes(db, delivery)
         code, paused = deliveries.NO_CHANNEL, False
         for channel, address in routes:
@@ -162,6 +161,11 @@ class Dispatcher:
                 paused = True
                 continue
             with transaction(self.sessions) as db:
+                if ended := self._ended(db, delivery, self.clock()):
+                    return ended
+                if later := self.pacer.reserved(db, channel.name, delivery.lane, self.clock()):
+                    deliveries.again(db, delivery, "reserve", later)
+                    return "queued"
                 if not deliveries.hand(db, delivery, channel.name, self.clock()):
                     return "lost"
             try:
@@ -174,6 +178,8 @@ class Dispatcher:
                 self._breaker(channel).stop(self.clock(), timedelta(seconds=trouble.retry_after_s))
                 log.error("channel stopped", channel=channel.name, code=trouble.code, reason=trouble.reason)
         with transaction(self.sessions) as db:
+            if ended := self._ended(db, delivery, self.clock()):
+                return ended
             if paused:
                 deliveries.again(db, delivery, "channel-stopped", self.clock() + PAUSE)
                 return "queued"
@@ -182,6 +188,7 @@ class Dispatcher:
 
     def _push(self, delivery: Delivery, channel: Channel, address: str) -> str:
         key = f"{delivery.source}:{delivery.version}:{delivery.id}"
+        time.sleep(self.pacer.wait_s(channel.name))
         try:
             platform_id = channel.push(address, Reply.from_json(delivery.reply), key)
         except TemporaryFailure as trouble:
@@ -211,12 +218,14 @@ class Dispatcher:
             return "queued"
 
     def _ended(self, db: Session, delivery: Delivery, now: datetime) -> str:
-        """Settle what must not be sent any more: too late, or no longer called for."""
+        """Settle what must not be sent now: too late, no longer called for, or only later."""
         if delivery.not_after is not None and delivery.not_after < now:
             deliveries.end(db, delivery, "expired", "late")
             return "expired"
-        guard = self.guards.get(delivery.source.partition(":")[0])
-        reason = guard(db, delivery) if guard else None
+        reason = deliveries.guarded(db, delivery, self.guards)
+        if isinstance(reason, datetime):
+            deliveries.again(db, delivery, "quiet", reason)
+            return "queued"
         if reason:
             deliveries.end(db, delivery, "skipped", "guard", reason)
             return "skipped"
@@ -225,12 +234,14 @@ class Dispatcher:
     def _routes(self, db: Session, delivery: Delivery) -> list[tuple[Channel, str]]:
         """The channels and addresses to try, the best first."""
         kind, _, rest = delivery.recipient.partition(":")
+        order: tuple[str, ...] = ORDER
         if kind == "person":
+            order = (*reminders.preferred_channels(db, int(rest)), *ORDER)
             found = [(one.channel, one.address) for one in bindings.addresses(db, int(rest))]
         else:
             found = [(kind, rest)]
         known = [(self.channels[name], address) for name, address in found if name in self.channels]
-        return sorted(known, key=lambda one: ORDER.index(one[0].name) if one[0].name in ORDER else len(ORDER))
+        return sorted(known, key=lambda one: order.index(one[0].name) if one[0].name in order else len(order))
 
     def _unreachable(self, channel: Channel, address: str, trouble: Undeliverable) -> None:
         """An address that is of no more use speaks for nobody from now on."""

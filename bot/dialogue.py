@@ -31,6 +31,7 @@ _INQUIRES = re.compile(
     r"啥|哪|谁|还是|如何|为何|为什么|要求$|条件$"
 )  # beside what bot.inputs.asks takes for a question
 OPENS_AFTER = timedelta(hours=12)
+OFFERED_FOR = timedelta(days=3)  # how long the choices of a message wait for somebody who has never written
 log = structlog.get_logger()
 
 
@@ -78,6 +79,7 @@ class Assistant:
     handlers: Handlers
     given: Mapping[str, Any] = field(default_factory=dict)  # Any: settings that texts need, such as the province's name
     limits: Mapping[str, int] = field(default_factory=dict)  # channel → the most that one message holds, in bytes
+    guards: Mapping[str, deliveries.Guard] = field(default_factory=dict)  # as those of the dispatcher
 
     def handle(self, db: Session, inbound: Inbound, given: Mapping[str, Any] | None = None) -> Reply:
         """Answer a message and store the exchange; a message seen before gets its stored reply."""
@@ -88,6 +90,7 @@ class Assistant:
         user = bindings.speaker(db, inbound.channel, inbound.address)
         viewer = scope.enter(db, user, inbound.channel)
         conversation = conversations.open_conversation(db, inbound.channel, inbound.address, user, inbound.at)
+        last_at = None if conversation.id is None else conversation.touched_at
         if inbound.at - conversation.touched_at > LEANS_FOR:
             conversation.before = {}
         if inbound.at - conversation.touched_at > IDLE:
@@ -101,12 +104,13 @@ class Assistant:
             db=db,
             kb=self.kb,
             now=inbound.at,
+            last_at=last_at,
             given={**self.given, **(given or {})},
         )
         opening = self.handlers.opening(turn) if inbound.at - conversation.touched_at >= OPENS_AFTER else ""
         reply = self._reply(turn)
         if reply.text:  # nothing is said after an event that wants no answer
-            reply = _with_owed(turn, self.handlers.after(turn, reply))
+            reply = self._with_owed(turn, self.handlers.after(turn, reply))
             reply = self._fitted(turn, replace(reply, text=f"{opening}\n\n{reply.text}") if opening else reply)
         conversation.touched_at = inbound.at
         conversations.close_conversation(db, conversation)
@@ -157,14 +161,22 @@ class Assistant:
             _keep_rest(turn, "\n".join(part for part in (rest, _rest(turn)) if part))
         return reply
 
+    def _with_owed(self, turn: Turn, reply: Reply) -> Reply:
+        """Put before a reply what the person is still to be told."""
+        waiting = deliveries.collect(turn.db, _recipients(turn), turn.inbound.channel, turn.now, self.guards)
+        texts = [Reply.from_json(one.reply).text for one in waiting]
+        return replace(reply, text="\n\n".join((*texts, reply.text))) if texts else reply
+
     def _picked(self, turn: Turn) -> Turn:
         """Turn an option number, or an option's label, into what the option sends."""
+        number = option_number(turn.text)
+        if number is not None and not turn.conversation.flow:
+            _offer_pushed(turn)
         offered = _offered(turn.conversation)
         for option in offered:
             if turn.text == option.label:
                 return replace(turn, text=option.value)
-        number = option_number(turn.text) if offered else None
-        if number is None or _step(self.handlers.flows, turn.conversation) and not offered:
+        if number is None or not offered or _step(self.handlers.flows, turn.conversation) and not offered:
             return turn
         if number > len(offered):
             raise Invalid(say("dialogue.no_such_option", number=number, count=len(offered)))
@@ -257,14 +269,17 @@ def _inquires(turn: Turn) -> bool:
     return question.yes_no or bool(question.slots) or asks(turn.text) or bool(_INQUIRES.search(turn.text))
 
 
-def _with_owed(turn: Turn, reply: Reply) -> Reply:
-    """Put before a reply what the person is still to be told."""
-    recipients = [deliveries.address(turn.inbound.channel, turn.inbound.address)]
-    if turn.user is not None:
-        recipients.append(deliveries.person(turn.user.id))
-    waiting = deliveries.collect(turn.db, recipients, turn.inbound.channel, turn.now)
-    texts = [Reply.from_json(one.reply).text for one in waiting]
-    return replace(reply, text="\n\n".join((*texts, reply.text))) if texts else reply
+def _recipients(turn: Turn) -> list[str]:
+    """Whom the ledger knows the speaker as."""
+    known = [deliveries.address(turn.inbound.channel, turn.inbound.address)]
+    return known if turn.user is None else [*known, deliveries.person(turn.user.id)]
+
+
+def _offer_pushed(turn: Turn) -> None:
+    """Let a number pick from the choices of a message that came after what was said last."""
+    told = deliveries.last_told(turn.db, _recipients(turn), turn.last_at or turn.now - OFFERED_FOR)
+    if told is not None and told.accepted_at != turn.last_at and told.reply["options"]:
+        turn.conversation.options = told.reply["options"]
 
 
 def _step(flows: Mapping[str, Flow], conversation: Conversation) -> Step | None:

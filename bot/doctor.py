@@ -17,6 +17,7 @@ from sqlalchemy import Engine, func, make_url, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+from bot.jobs import troubles
 from bot.messages import ChannelStopped, TemporaryFailure, Undeliverable
 from bot.migrate import revision, revisions
 from bot.settings import KEY_BYTES, Settings
@@ -261,6 +262,15 @@ def sending(patient: Patient) -> Finding | None:
     return _judge(on, say("doctor.sending", on=on, reason=reason), say("doctor.sending_remedy"))
 
 
+def reminders_run(patient: Patient) -> Finding | None:
+    """Whether reminders are planned and messages move, as the running program's self-audit sees it."""
+    if patient.sessions is None or not patient.settings.sending.enabled:
+        return None
+    with transaction(patient.sessions) as db, serving(db, SYSTEM):
+        wrong = troubles(db, patient.now)
+    return _judge(not wrong, say("doctor.reminders", wrong=wrong), say("doctor.reminders_remedy"))
+
+
 def backups(patient: Patient) -> Finding | None:
     """How long ago the last backup was made, as the audit says."""
     if patient.sessions is None:
@@ -417,6 +427,7 @@ CHECKS: tuple[Check, ...] = (
     trail,
     backups,
     sending,
+    reminders_run,
     knowledge,
     edition,
     semantic,

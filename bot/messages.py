@@ -146,7 +146,8 @@ def fitted(reply: Reply, limit: int, hint: str) -> tuple[Reply, str]:
 class Turn:
     """Everything a handler may look at. `text` is the message after an option number became its value.
 
-    `user` is None for somebody who is not bound; `viewer` says what they may see and do.
+    `user` is None for somebody who is not bound; `viewer` says what they may see and do. `last_at` is when the
+    conversation's last words were said, None in a new one.
     """
 
     inbound: Inbound
@@ -157,6 +158,7 @@ class Turn:
     db: "Session"
     kb: "KnowledgeBase"
     now: datetime
+    last_at: datetime | None = None
     given: Mapping[str, Any] = field(default_factory=dict)  # Any: facts stated with the message (`ask --fact`)
 
 

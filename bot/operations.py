@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from bot.messages import Refused
 from bot.settings import KEY_BYTES, ConfigError, Settings, write_key
 from bot.texts import say
-from storage import audit, deliveries, secrets
+from storage import audit, deliveries, people, secrets
 from storage.db import transaction
 from storage.models import Delivery
 from storage.scope import OPERATOR, serving
@@ -199,8 +199,13 @@ def deliveries_list(
     as_json: Annotated[bool, typer.Option("--json", help="输出 JSON")] = False,
     state: Annotated[str | None, typer.Option("--state", help="只看一种状态，如 queued、failed、unknown")] = None,
 ) -> None:
-    """列出消息和状态，新的在前。"""
+    """对账：各状态的条数，和每条消息的收件人与状态，新的在前；结果不明的（unknown）用 --state unknown 逐人列出。"""
     _, sessions, _ = _installation()
+    with transaction(sessions) as db, serving(db, OPERATOR):
+        names = people.names(db)
+        if state is None:
+            found = sorted(deliveries.by_state(db).items())
+            typer.echo(say("operations.reconciled", states=found), err=as_json)
     wanted = select(Delivery).order_by(Delivery.id.desc()).limit(LISTED)
     with transaction(sessions) as db:
         for one in db.scalars(wanted if state is None else wanted.where(Delivery.state == state)):
@@ -209,6 +214,7 @@ def deliveries_list(
                 "state": one.state,
                 "source": one.source,
                 "recipient": one.recipient,
+                "name": names.get(int(one.recipient[7:])) if one.recipient.startswith("person:") else None,
                 "channel": one.channel,
                 "at": one.at.isoformat(timespec="seconds"),
                 "attempts": one.attempts,

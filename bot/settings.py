@@ -9,8 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from bot.workdays import QUIET_HOURS, read_hours
 
 
 class ConfigError(Exception):
@@ -64,12 +66,23 @@ class Clock(_Section):
 class Province(_Section):
     """Whose assistant this is, its channel for reports of wrongdoing, and whether one operator may hold several parts.
 
-    Two signatures stay for 销号 and 通知下发 in pilot mode.
+    Two signatures stay for 销号 and 通知下发 in pilot mode. In `quiet_hours`, and on days off, nobody is reminded.
     """
 
     name: str = ""
     report_channel: str = ""
     pilot_mode: bool = False
+    quiet_hours: str = QUIET_HOURS
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def readable(cls, value: str) -> str:
+        """Spans of the day, one of them over night."""
+        try:
+            read_hours(value)
+        except ValueError:
+            raise ValueError(f"“{value}”无法识别，请写成 {QUIET_HOURS}（一段夜间，可加午间）") from None
+        return value
 
 
 class Security(_Section):

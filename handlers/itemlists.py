@@ -128,7 +128,8 @@ def load(db: Session, path: Path, now: datetime, told: Callable[[int, int], None
     outcome = Loaded(
         problems=[*table.problems, *required(table.rows)], ignored=table.ignored, token=uuid.uuid4().hex[:10]
     )
-    known = _known(db, sorted({row["number"] for row in table.rows}), now.astimezone(LOCAL).date())
+    numbers = {row[key] for row in table.rows for key in ("number", "recurs_of")}
+    known = _known(db, sorted(numbers), now.astimezone(LOCAL).date())
     new: list[tuple[Row, Draft]] = []
     amended: list[tuple[Item, Draft, dict[str, list[str]]]] = []
     first: dict[tuple[int, int, str], int] = {}

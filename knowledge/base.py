@@ -18,6 +18,7 @@ from knowledge.cache import cached
 from knowledge.checklists import Checklists, load_checklists
 from knowledge.checks import Check, load_checks
 from knowledge.checks import cites as checks_cites
+from knowledge.deadlines import Deadline, load_deadlines
 from knowledge.expense import Expense, load_expenses
 from knowledge.facts import read_facts
 from knowledge.files import Problems, load_entries, read_yaml
@@ -65,6 +66,7 @@ class KnowledgeBase:
     checklists: Checklists = field(default_factory=dict)
     checks: dict[str, Check] = field(default_factory=dict)
     submissions: tuple[Submission, ...] = ()
+    deadlines: tuple[Deadline, ...] = ()
     number: int = 1
     dense: bool = False
     clauses: dict[tuple[str, str], Clause] = field(default_factory=dict)
@@ -203,6 +205,7 @@ def _cites(entries: Iterable[Entry], expenses: Iterable[Expense], rules: Iterabl
 def _check_quotes(base: KnowledgeBase, problems: Problems) -> None:
     lines = [(line.id, line.cite) for lines in base.checklists.values() for line in lines]
     lines += [*checks_cites(base.checks), *((one.id, one.cite) for one in base.submissions)]
+    lines += [(one.id, one.cite) for one in base.deadlines]
     for name, cite in (*_cites(base.entries, base.expenses, base.rules.values()), *lines):
         clause = base.clauses.get((cite.notice, cite.clause))
         if clause is None:
@@ -336,6 +339,7 @@ def read(folder: Path = DATA, imported: Path | None = None, *, dense: bool = Fal
         checklists=load_checklists(folder / "checklists.yaml", problems),
         checks=load_checks(folder / "checks", rules, problems),
         submissions=tuple(load_submissions(folder / "submissions.yaml", problems)),
+        deadlines=tuple(load_deadlines(folder / "calendar", problems)),
         dense=dense,
         clauses={(clause.notice_id, clause.label): clause for notice in notices for clause in notice.clauses},
     )

@@ -7,7 +7,7 @@ A crash loses nothing: what was claimed is queued again, what was being handed o
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -31,6 +31,10 @@ ALL = "sending"  # the switch for every source
 _WAITS = select(Delivery.id).where(  # made once: every turn asks it
     Delivery.recipient == bindparam("recipient"), or_(Delivery.state == "queued", Delivery.state == "failed")
 )
+
+# Asked at the last moment, by what stands before the colon of a source: why a message must not go out any more, or
+# when it may go out at the earliest. It may change the message's words (`reword`).
+Guard = Callable[[Session, Delivery], str | datetime | None]
 
 
 def person(number: int) -> str:
@@ -115,18 +119,29 @@ def _values(
     }
 
 
-def collect(db: Session, recipients: Sequence[str], channel: str, now: datetime) -> list[Delivery]:
-    """Take what waits for somebody who is just writing: it goes with the reply and counts as accepted now."""
+def collect(
+    db: Session, recipients: Sequence[str], channel: str, now: datetime, guards: Mapping[str, Guard]
+) -> list[Delivery]:
+    """Take what waits for somebody who is just writing: it goes with the reply and counts as accepted now.
+
+    What its guard gives a reason against is skipped; they are writing, so that no hour is too late for them.
+    """
     if not any(db.connection().scalar(_WAITS, {"recipient": one}) for one in recipients):
         return []  # as in nearly every turn
     wanted = select(Delivery).where(
         Delivery.recipient.in_(recipients), _waiting(), Delivery.not_before <= now, _timely(now), _going()
     )
     found = list(db.scalars(wanted.order_by(Delivery.lane, Delivery.id).with_for_update(skip_locked=True)))
+    taken = []
     for one in found:
-        one.state, one.channel, one.handed_at, one.accepted_at = "accepted", channel, now, now
         one.fence += 1
-    return found
+        reason = guarded(db, one, guards)
+        if isinstance(reason, str):
+            one.state, one.code, one.reason = "skipped", "guard", reason
+            continue
+        one.state, one.channel, one.handed_at, one.accepted_at = "accepted", channel, now, now
+        taken.append(one)
+    return taken
 
 
 # --- handing over ------------------------------------------------------------------------------------------------
@@ -219,6 +234,24 @@ def sent_since(db: Session, recipients: Sequence[str], channel: str, since: date
     return db.scalar(wanted) or 0
 
 
+def taken_since(db: Session, channel: str, since: datetime) -> int:
+    """How many messages a channel took from a time on."""
+    wanted = select(func.count()).where(
+        Delivery.channel == channel,
+        Delivery.state.in_(("accepted", "acked", "unknown", "handing")),
+        Delivery.handed_at >= since,
+    )
+    return db.scalar(wanted) or 0
+
+
+def last_told(db: Session, recipients: Sequence[str], since: datetime) -> Delivery | None:
+    """The newest message that a channel took for somebody from a time on."""
+    wanted = select(Delivery).where(
+        Delivery.recipient.in_(recipients), Delivery.state.in_(("accepted", "acked")), Delivery.accepted_at >= since
+    )
+    return db.scalars(wanted.order_by(Delivery.accepted_at.desc(), Delivery.id.desc()).limit(1)).one_or_none()
+
+
 def sweep(db: Session, now: datetime) -> Counter[str]:
     """Settle what a crash left behind and what came too late; how many rows went where."""
     moved: Counter[str] = Counter()
@@ -232,6 +265,19 @@ def sweep(db: Session, now: datetime) -> Counter[str]:
         changed = update(Delivery).where(condition).values(values).returning(Delivery.id)
         moved[state] += len(db.scalars(changed.execution_options(synchronize_session=False)).all())
     return +moved
+
+
+def reword(db: Session, delivery: Delivery, reply: Mapping[str, Any], why: str) -> None:
+    """Change what a message says before it is handed over."""
+    delivery.reply, delivery.why = dict(reply), why
+    changed = update(Delivery).where(Delivery.id == delivery.id).values(reply=delivery.reply, why=why)
+    db.execute(changed.execution_options(synchronize_session=False))
+
+
+def guarded(db: Session, delivery: Delivery, guards: Mapping[str, Guard]) -> str | datetime | None:
+    """What the guard of a message's source says of it; None when it may go out."""
+    guard = guards.get(delivery.source.partition(":")[0])
+    return guard(db, delivery) if guard else None
 
 
 def cancel(db: Session, source: str, reason: str, recipients: Sequence[str] | None = None) -> int:
@@ -256,6 +302,13 @@ def acknowledged(db: Session, source: str, recipients: Sequence[str], now: datet
     )
     moved = changed.values(state="acked", acked_at=now, fence=Delivery.fence + 1, lease_until=None)
     db.execute(moved.execution_options(synchronize_session=False))
+
+
+def by_state(db: Session) -> dict[str, int]:
+    """How many messages are in each state."""
+    return {
+        state: number for state, number in db.execute(select(Delivery.state, func.count()).group_by(Delivery.state))
+    }
 
 
 def counts(db: Session, source: str) -> dict[str, int]:

@@ -655,6 +655,135 @@ class Switch(Base):
     at: Mapped[datetime]
 
 
+# --- reminders -------------------------------------------------------------------------------------------------------
+
+
+class CalendarDay(Base):
+    """A day on which people work or rest other than the shipped calendar says."""
+
+    __tablename__ = "calendar_day"
+
+    on: Mapped[date] = mapped_column("day", primary_key=True)
+    works: Mapped[bool]
+    source: Mapped[str] = mapped_column(String(128))  # the document that says so
+    at: Mapped[datetime]
+
+
+class Occurrence(Base):
+    """One reminder to one person, once: its key carries the deadline it counts from (bot.ladder.Planned.key)."""
+
+    __tablename__ = "occurrence"
+    __table_args__ = (
+        Index("ix_occurrence_due", "state", "planned_on"),
+        Index("ix_occurrence_person", "person_id", "state"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(128), unique=True)
+    subject: Mapped[str] = mapped_column(String(64))
+    due_on: Mapped[date]
+    step: Mapped[str] = mapped_column(String(16))
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    planned_on: Mapped[date]
+    last_on: Mapped[date]
+    state: Mapped[str] = mapped_column(String(16))  # planned, merged, superseded, cancelled, missed
+    reason: Mapped[str] = mapped_column(String(64), default="")
+    delivery_id: Mapped[int | None] = mapped_column(ForeignKey("delivery.id"), index=True)  # the digest it is part of
+    at: Mapped[datetime]
+
+
+class Mute(Base):
+    """Somebody knows of a subject, or wants to hear of it again on a day. The newest row of a person holds."""
+
+    __tablename__ = "mute"
+    __table_args__ = (UniqueConstraint("subject", "person_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(String(64))
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    until: Mapped[date]
+    snooze: Mapped[bool]
+    at: Mapped[datetime]
+
+
+class OwnReminder(Base):
+    """What somebody asked to be reminded of."""
+
+    __tablename__ = "own_reminder"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    text: Mapped[str] = mapped_column(Text)
+    due_on: Mapped[date]
+    at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class Preference(Base):
+    """How somebody wants to be reminded: when in the day, not before a day, by which channels first."""
+
+    __tablename__ = "preference"
+
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), primary_key=True)
+    slot: Mapped[str] = mapped_column(String(5), default="")  # 10:15; empty for the usual time
+    paused_until: Mapped[date | None]
+    channels: Mapped[list[Any]] = mapped_column(default=list)  # names, the first one first
+    at: Mapped[datetime]
+
+
+class Chain(Base):
+    """Who is told when a subject stays overdue, as it was when it became so."""
+
+    __tablename__ = "chain"
+    __table_args__ = (UniqueConstraint("subject", "due_on"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(String(64))
+    due_on: Mapped[date]
+    people: Mapped[dict[str, Any]]  # level → numbers of people
+    at: Mapped[datetime]
+
+
+class DeadlineMark(Base):
+    """A person's word on a date that a notice states: it starts reminders, or it does not."""
+
+    __tablename__ = "deadline_mark"
+    __table_args__ = (UniqueConstraint("deadline", "due_on"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    deadline: Mapped[str] = mapped_column(String(64))  # its id in the knowledge calendar
+    due_on: Mapped[date]
+    confirmed: Mapped[bool]
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    at: Mapped[datetime]
+
+
+class CallTask(OfBody, Base):
+    """A county to be called because its people cannot be reached: one call a day for everything."""
+
+    __tablename__ = "call_task"
+    __table_args__ = (UniqueConstraint("body_id", "called_on"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    called_on: Mapped[date]
+    lines: Mapped[list[Any]]  # {person, delivery, text}: whom to tell what, and which message could not be brought
+    due_on: Mapped[date]  # the first legal date among them: the most urgent county is called first
+    outcome: Mapped[str] = mapped_column(String(16), default="")  # storage.calls.OUTCOMES
+    attempts: Mapped[int] = mapped_column(default=0)
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))  # who called
+    at: Mapped[datetime]
+    done_at: Mapped[datetime | None]
+
+
+class Pulse(Base):
+    """When a job of the program last ran to its end."""
+
+    __tablename__ = "pulse"
+
+    job: Mapped[str] = mapped_column(String(32), primary_key=True)
+    at: Mapped[datetime]
+
+
 class Edition(Base):
     """A published set of knowledge files, kept whole so that every process and every later day can load it."""
 

@@ -10,7 +10,19 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage import audit, bindings, conversations, invitations, scope, secrets
-from storage.models import Binding, Body, Conversation, Delivery, Exchange, Invitation, Person, Question, Role, Unit
+from storage.models import (
+    Binding,
+    Body,
+    Conversation,
+    Delivery,
+    Exchange,
+    Invitation,
+    OwnReminder,
+    Person,
+    Question,
+    Role,
+    Unit,
+)
 
 _PHONE = re.compile(r"1[3-9]\d{9}|0\d{9,11}")
 
@@ -155,6 +167,11 @@ def holding(db: Session, role: str, body_id: int) -> list[Person]:
         return list(db.scalars(wanted.order_by(Person.id)))
 
 
+def names(db: Session) -> dict[int, str]:
+    """Everybody's name by number, of those the viewer sees."""
+    return {number: name for number, name in db.execute(select(Person.id, Person.name)).all()}
+
+
 def over(db: Session, role: str, body_id: int) -> list[int]:
     """The people of the province, or of the city, who hold a role over a body."""
     with scope.serving(db, scope.SYSTEM):
@@ -232,6 +249,8 @@ def erase(db: Session, person: Person, now: datetime) -> None:
             role.ended_at = now
         for invitation in invitations.waiting(db, person.id):
             invitation.revoked_at = now
+        for own in db.scalars(select(OwnReminder).where(OwnReminder.person_id == person.id)):
+            own.text, own.ended_at = "", own.ended_at or now
         set_phone(db, person, "")
         person.name, person.title, person.unit_id, person.body_id = f"用户#{person.id}", "", None, None
         person.consent, person.consent_at, person.erased_at = None, None, now

@@ -46,6 +46,8 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "quarantine": ("province_officer", "province_approver"),
     "check": ("province_officer", "province_approver"),
     "make_papers": ("county_officer", "county_head", "city", *PROVINCE),
+    "settle_deadlines": ("province_officer", "province_approver"),
+    "call": ("hotline", "province_officer"),
     "answer_questions": ("province_officer", "province_approver"),
     "acknowledge_for": ("hotline", "province_officer"),
 }

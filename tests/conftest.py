@@ -20,7 +20,7 @@ from bot.app import Desk, desk
 from bot.messages import Inbound, Reply
 from knowledge.base import KnowledgeBase, load
 
-pytest_plugins = ["tests.databases"]
+pytest_plugins = ["tests.databases", "tests.reminding"]
 ROOT = Path(__file__).parent.parent
 CHROMIUM = "/usr/bin/chromium"
 JUNE = datetime(2020, 6, 1, 4, tzinfo=UTC)

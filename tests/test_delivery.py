@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from bot import delivery
 from bot.delivery import Dispatcher
 from bot.messages import ChannelStopped, Media, Reply, TemporaryFailure, Undeliverable
-from storage import bindings, deliveries
+from bot.pacing import Pacer
+from storage import bindings, deliveries, reminders
 from storage.db import make_engine, make_sessions, transaction
 from storage.models import Base, Delivery, Person
 from storage.scope import SYSTEM, serving
@@ -119,9 +120,9 @@ def test_whom_no_channel_reaches_gets_it_with_the_next_reply(sessions: sessionma
     assert dispatcher(sessions, Clock(), wechat).drain() == {"failed": 1}
     assert (row(sessions).code, row(sessions).reason) == ("no-channel", "45015")
     with transaction(sessions) as db:
-        [taken] = deliveries.collect(db, [deliveries.address("wechat", "stranger")], "wechat", NOW)
+        [taken] = deliveries.collect(db, [deliveries.address("wechat", "stranger")], "wechat", NOW, {})
         assert taken.state == "accepted"
-        assert deliveries.collect(db, [deliveries.address("wechat", "stranger")], "wechat", NOW) == []
+        assert deliveries.collect(db, [deliveries.address("wechat", "stranger")], "wechat", NOW, {}) == []
 
 
 def test_a_busy_platform_is_tried_again_later_with_the_same_key(sessions: sessionmaker[Session]) -> None:
@@ -254,3 +255,39 @@ def test_looking_waits_for_no_writer(sessions: sessionmaker[Session], monkeypatc
     put(sessions, "wechat:a")
     assert sent.wait(30)
     machine.stop()
+
+
+def test_notices_leave_a_fifth_of_the_day_to_what_people_wait_for(sessions: sessionmaker[Session]) -> None:
+    for number in range(12):
+        put(sessions, f"wechat:{number}", f"通知{number}", lane="notice")
+    put(sessions, "wechat:me", "提醒", lane="reminder")
+    wechat, clock = Platform(name="wechat"), Clock()
+    machine = dispatcher(sessions, clock, wechat, pacer=Pacer(days={"wechat": 10}))
+    machine.workers = 1  # the reminder first, then notices up to the share
+    assert machine.drain() == {"accepted": 8, "queued": 5}
+    assert "提醒" in [text for _, text, _ in wechat.got]
+    with transaction(sessions) as db:
+        codes = set(db.scalars(select(Delivery.code).where(Delivery.state == "queued")))
+    assert codes == {"reserve"}
+    clock.now = datetime(2020, 4, 24, 16, 11, tzinfo=UTC)  # ten past midnight in China
+    machine.drain()
+    assert len(wechat.got) == 13
+
+
+def test_a_channel_is_called_no_faster_than_it_allows() -> None:
+    at = [100.0]
+    pacer = Pacer(rates={"telegram": 20}, clock=lambda: at[0])
+    waits = [round(pacer.wait_s("telegram"), 3) for _ in range(4)]
+    assert waits == [0.0, 0.05, 0.1, 0.15] and pacer.wait_s("wechat") == 0
+    at[0] += 10
+    assert pacer.wait_s("telegram") == 0
+
+
+def test_a_preferred_channel_is_tried_first(sessions: sessionmaker[Session]) -> None:
+    who = bound(sessions, ("wechat", "openid"), ("wecom", "zhang"))
+    with transaction(sessions) as db:
+        reminders.prefer(db, int(who[7:]), NOW, channels=["wechat"])
+    put(sessions, who)
+    wechat = Platform(name="wechat")
+    assert dispatcher(sessions, Clock(), wechat, Platform(name="wecom")).drain() == {"accepted": 1}
+    assert len(wechat.got) == 1

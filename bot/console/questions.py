@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 from bot.console.frame import PAGE, Console, Desk, Entry, Form, Sent
 from bot.messages import Refused
 from bot.texts import say
-from bot.workdays import LOCAL, between
+from bot.workdays import LOCAL, Workdays
 from handlers import desk as answering
 from knowledge.model import Cite
 from storage import audit, bodies, scope
@@ -63,7 +63,7 @@ def _row(desk: Desk, group: Group) -> dict[str, Any]:  # Any: what the template 
     return {
         "group": group,
         "first": first,
-        "days": between(_day(first.at), _day(desk.now)),
+        "days": Workdays().between(_day(first.at), _day(desk.now)),
         "places": sorted(bodies.place(desk.db, body_id, None) for body_id in places),
     }
 

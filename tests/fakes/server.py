@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ class Site:
     channels: Mapping[str, Channel]
     database: Path
     key: bytes
+    state: Any  # of the application: jobs and dispatcher, for tests that drive them
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         # Two SQLite libraries in one process drop each other's locks on a file: read with the one that the server uses.
@@ -54,8 +56,8 @@ def until(ready: Callable[[], Any], seconds: float = 15) -> Any:
 
 
 @contextmanager
-def running(folder: Path, **settings: Any) -> Iterator[Site]:
-    """Serve with settings written as in the environment: telegram__token="…"."""
+def running(folder: Path, clock: Callable[[], datetime] | None = None, **settings: Any) -> Iterator[Site]:
+    """Serve with settings written as in the environment: telegram__token="…"; by a clock of the test's own."""
     listening = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     sections: dict[str, dict[str, Any]] = {"paths": {"data": folder / "data"}, "web": {"base_url": url}}
@@ -63,7 +65,7 @@ def running(folder: Path, **settings: Any) -> Iterator[Site]:
         section, _, key = name.partition("__")
         sections.setdefault(section, {})[key] = value
     chosen = Settings(**sections)  # type: ignore[arg-type]  # sections are checked by pydantic
-    app = web_app(chosen)
+    app = web_app(chosen, clock)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
@@ -71,7 +73,8 @@ def running(folder: Path, **settings: Any) -> Iterator[Site]:
         until(lambda: server.started or not thread.is_alive(), 60)
         assert server.started
         database = folder / "data" / "countydesk.db"
-        yield Site(url=url, channels=app.state.channels, database=database, key=chosen.key_file.read_bytes())
+        key = chosen.key_file.read_bytes()
+        yield Site(url=url, channels=app.state.channels, database=database, key=key, state=app.state)
     finally:
         server.should_exit = True
         thread.join(timeout=30)

@@ -27,10 +27,10 @@ class Driver:
 
 
 @contextmanager
-def driver(url: str) -> Iterator[Driver]:
+def driver(url: str, *more: str, module: str = "driver") -> Iterator[Driver]:
     """A driver process that is ready; its error output is the test's."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.driver", url],
+        [sys.executable, "-m", f"tests.faults.{module}", url, *more],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

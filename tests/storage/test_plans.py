@@ -18,7 +18,6 @@ LONG = ("item", "item_event", "item_unit", "person", "role", "binding", "exchang
 ASKED: dict[str, Callable[[Session, int], object]] = {
     "items.working": lambda db, body: items.working(db),
     "items.queue": lambda db, body: items.queue(db),
-    "items.open_items": lambda db, body: items.open_items(db, body, NOW.date()),
     "items.held": lambda db, body: items.held(db, 1),
     "items.touched": lambda db, body: items.touched(db, 1, NOW),
     "items.trail": lambda db, body: items.trail(db, 1),

@@ -57,6 +57,14 @@ UNSCOPED = {
     "seal": "digests",
     "anchor": "digests",
     "switch": "settings of the program",
+    "calendar_day": "public holidays",
+    "occurrence": "reminders: sent to their own person; listed on the operator's command line",
+    "mute": "found by its own person",
+    "own_reminder": "found by its own person",
+    "preference": "found by its own person",
+    "chain": "numbers of people",
+    "deadline_mark": "dates of notices",
+    "pulse": "when the program's own jobs ran",
     "edition": "published knowledge, the same for all",
 }
 

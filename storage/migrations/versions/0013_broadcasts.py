@@ -6,7 +6,7 @@ from alembic import op
 from storage.db import UTCDateTime
 
 revision = "0013"
-down_revision = "0018"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 
