@@ -19,10 +19,11 @@ sys.path.insert(0, str(ROOT))
 from sqlalchemy import insert  # noqa: E402
 from sqlalchemy.orm import Session, sessionmaker  # noqa: E402
 
-from bot.app import SENDING_GUARDS, assistant  # noqa: E402
+from bot.app import assistant, guarding, reminding  # noqa: E402
 from bot.delivery import Dispatcher  # noqa: E402
 from bot.messages import Inbound, Media, Reply  # noqa: E402
 from bot.migrate import upgrade  # noqa: E402
+from bot.settings import Settings  # noqa: E402
 from bot.turns import TurnThread  # noqa: E402
 from knowledge.base import load  # noqa: E402
 from storage import acknowledgements, bindings, bodies, broadcasts, people  # noqa: E402
@@ -120,15 +121,16 @@ def main(count: int, url: str) -> None:
         assert counted == {"queued": count}
         timed("parties", lambda: acknowledgements.parties(db, found))
     turns.stop()
-    drain(sessions, count)
+    guards = guarding(reminding(lambda: kb, Settings()), lambda: NOW)
+    drain(sessions, count, guards)
     engine.dispose()
 
 
-def drain(sessions: sessionmaker[Session], count: int) -> None:
+def drain(sessions: sessionmaker[Session], count: int, guards: Any) -> None:
     """Hand over for a while; how many a second, and that every one is accounted for."""
     ended = time.perf_counter() + DRAINED_S
     dispatcher = Dispatcher(
-        channels={"bench": Taking()}, sessions=sessions, clock=lambda: NOW + timedelta(minutes=1), guards=SENDING_GUARDS
+        channels={"bench": Taking()}, sessions=sessions, clock=lambda: NOW + timedelta(minutes=1), guards=guards
     )
     started = time.perf_counter()
     dispatcher.start()

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from bot.app import SENDING_GUARDS, assistant
+from bot.app import assistant, guarding, reminding
 from bot.channels.web import WebChannel
 from bot.delivery import Dispatcher
 from bot.messages import Inbound, Reply
+from bot.settings import Settings
 from bot.turns import TurnThread
 from knowledge.base import KnowledgeBase
 from storage import bindings, bodies, conversations, people
@@ -30,15 +31,17 @@ COUNTIES = (
 class Province:
     """People who talk and are written to. `now` moves a second with every message."""
 
-    def __init__(self, sessions: sessionmaker[Session], turns: TurnThread) -> None:
-        self.sessions, self.turns, self.now = sessions, turns, NOW
+    def __init__(self, sessions: sessionmaker[Session], kb: KnowledgeBase) -> None:
+        self.sessions, self.now = sessions, NOW
+        guards = guarding(reminding(lambda: kb, Settings()), lambda: self.now)
+        self.turns = TurnThread(assistant(kb, None, guards), sessions)
         self.ids: dict[str, int] = {}
         self.bodies: dict[str, int] = {}
         self.last: dict[str, Reply] = {}
         self.shown: dict[str, int] = {}
         web = WebChannel(sessions, lambda: self.now)
         self.dispatcher = Dispatcher(
-            channels={"web": web}, sessions=sessions, clock=lambda: self.now, guards=SENDING_GUARDS, workers=1
+            channels={"web": web}, sessions=sessions, clock=lambda: self.now, guards=guards, workers=1
         )
 
     def body(self, name: str, code: str, *years: int) -> int:
@@ -129,8 +132,7 @@ class Province:
 @contextmanager
 def province(sessions: sessionmaker[Session], kb: KnowledgeBase) -> Iterator[Province]:
     """Four counties of one province with a clerk each, two heads, an officer and two approvers, the hotline, a neighbour."""
-    turns = TurnThread(assistant(kb), sessions)
-    made = Province(sessions, turns)
+    made = Province(sessions, kb)
     for name, code, year in COUNTIES:
         made.body(name, code, year)
         made.person(name[:2], "county_officer", name)
@@ -146,4 +148,4 @@ def province(sessions: sessionmaker[Session], kb: KnowledgeBase) -> Iterator[Pro
     made.body("弥勒市", "532504", 2016)
     made.person("外省", "county_officer", "弥勒市")
     yield made
-    turns.stop()
+    made.turns.stop()
