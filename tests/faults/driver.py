@@ -20,6 +20,7 @@ from bot.turns import TurnThread
 from knowledge.base import KnowledgeBase, load
 from storage import deliveries
 from storage.db import make_engine, make_sessions
+from tests.databases import KEY
 from tests.faults import counter
 
 POINTS = ("before handle", "within handle", "after handle", "before commit", "after commit", "before reply")
@@ -61,7 +62,7 @@ def _fork(url: str, kb: KnowledgeBase, point: str, message_id: str) -> int:
     child = os.fork()
     if child == 0:
         engine = make_engine(url)
-        turns = TurnThread(counter.assistant(kb), make_sessions(engine))
+        turns = TurnThread(counter.assistant(kb), make_sessions(engine, KEY))
         with engine.connect():
             pass  # SQLite's and PostgreSQL's own commits at the first connection are not the turn's
         _set(point, engine)
@@ -73,7 +74,7 @@ def _fork(url: str, kb: KnowledgeBase, point: str, message_id: str) -> int:
 
 def _count(url: str, kb: KnowledgeBase, addresses: list[int], times: int) -> list[str]:
     engine = make_engine(url)
-    turns = TurnThread(counter.assistant(kb), make_sessions(engine))
+    turns = TurnThread(counter.assistant(kb), make_sessions(engine, KEY))
 
     def talk(address: int) -> list[str]:
         return [turns.submit(counter.said(address, f"{address}-{n}")).result(timeout=60).text for n in range(times)]

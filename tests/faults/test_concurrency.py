@@ -13,7 +13,7 @@ from bot.messages import Inbound, Reply, Turn
 from bot.turns import TurnThread
 from knowledge.base import KnowledgeBase
 from storage.db import make_engine, make_sessions, transaction
-from tests.databases import Server
+from tests.databases import KEY, Server
 from tests.faults import counter
 from tests.faults.support import driver
 
@@ -78,7 +78,7 @@ def test_a_message_retried_at_another_process_gets_the_one_reply(postgres: Serve
     """The second delivery of a message arrives while the first is being answered."""
     with postgres.database(like="migrated") as url:
         engine = make_engine(url)
-        sessions = make_sessions(engine)
+        sessions = make_sessions(engine, KEY)
         counter.add_person(sessions, addresses=1)
         reached, go_on = Event(), Event()
 
