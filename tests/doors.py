@@ -18,6 +18,7 @@ from storage.models import (
     Audit,
     Body,
     BodyYear,
+    CheckResult,
     Evidence,
     Exchange,
     Fact,
@@ -196,10 +197,13 @@ def _county(db: Session, place: str) -> Target:
     shut = row(
         File, place, body_id=body.id, person_id=person.id, address=place, media_id=f"{place}x", state="quarantined"
     )
-    db.add_all((sample, shut))
+    check = row(
+        CheckResult, place, body_id=body.id, batch_year=2016, person_id=person.id, name="label", answers={}, edition=""
+    )
+    db.add_all((sample, shut, check))
     db.flush()
     proof = select(Evidence.file_id).where(Evidence.item_id == items["rectifying"])
-    files = {"file": db.scalars(proof).one(), "shut": shut.id, "sample": sample.id}
+    files = {"file": db.scalars(proof).one(), "shut": shut.id, "check": check.id, "sample": sample.id}
     _told(db, place, {"body_id": body.id}, person)
     invited = row(Person, place, at=NOW)
     db.add(invited)
@@ -412,6 +416,21 @@ SAID: Mapping[str, tuple[str, ...]] = {
     "papers.monthly": ("月度进展 {code} 2016年度",),
     "papers.application": ("销号申请书 #{submitted}",),
     "papers.follow-up": ("出回头看记录 #{confirmed}",),
+    "check:review": ("复核要点自查",),
+    "check:acceptance-check": ("验收检查",),
+    "check:reapplication-check": ("二次申报自查",),
+    "check:publicity": ("政务公开自查",),
+    "check:label": ("标识自查",),
+    "checks.menu": ("自查",),
+    "checks.mine": ("我的自查",),
+    "checks.show": ("看自查 #{check}",),
+    "checks.export": ("导出自查 #{check}",),
+    "checks.record": ("记入本县情况 #{check}",),
+    "checks.template": ("对应表模板",),
+    "checks.label": ("标识打印页",),
+    "submissions.receipt": ("填推荐回执",),
+    "submissions.checklist": ("报送材料核对单",),
+    "submissions.export": ("导出核对单",),
     "ask.fact": ("batch_year=2016年度",),
     "ask.judge": ("判断 acceptance", "判断 reapplication"),
     "ask.forward": ("能不能给站长发工资\n转发领导",),
@@ -435,7 +454,8 @@ OTHER: Mapping[str, tuple[str, str]] = {
 
 # What is answered to a form's step, by its key; a step that is not here gets its first option.
 ANSWERS: Mapping[str, str] = {
-    "stages": "6月20日选址；7月20日恢复营业", "problem": "站点又停运了", "search": "{body}", "place": "{body}", "name": "新来者", "item": "#{rectifying}", "measure": "逐项核对，明确责任人",
+    "stages": "6月20日选址；7月20日恢复营业", "problem": "站点又停运了", "search": "{body}", "unit": "某某单位", "post": "科长职务", "table": "没有",
+    "place": "{body}", "name": "新来者", "item": "#{rectifying}", "measure": "逐项核对，明确责任人",
     "text": "一个站点已恢复营业", "new_due_on": "2020-07-30", "due_on": "2020-07-30", "reason": "材料已经核实过",
     "lines": "2 照片看不清", "record": "电话回访三人均属实", "finding": "现场看过，整改属实", "document": "商建函〔2020〕1号",
     "allocated": "1000万元", "disbursed": "800万元", "used": "700万元", "as_of": "今天", "gaps": "材料在县局存档",
