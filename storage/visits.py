@@ -3,6 +3,7 @@
 A ticket (the link's last part) names a person and a time and is sealed with the data key; it begins one visit.
 """
 
+import re
 import secrets as random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -139,6 +140,11 @@ def weak(password: str, name: str) -> bool:
 def new_secret() -> str:
     """A secret for an authenticator app."""
     return pyotp.random_base32()
+
+
+def is_secret(text: str) -> bool:
+    """Whether a form brings back such a secret whole."""
+    return re.fullmatch(r"[A-Z2-7]{32}", text) is not None
 
 
 def secret_url(secret: str, name: str, issuer: str) -> str:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from datetime import timedelta
 from random import Random
 
+import pytest
 from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -39,6 +40,7 @@ LOOKS = (
 _NAMES = "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥"
 
 
+@pytest.mark.timeout(900)  # a thousand turns: minutes on a busy machine
 def test_what_is_shown_follows_every_move_and_role_change(sessions: sessionmaker[Session], kb: KnowledgeBase) -> None:
     country = seed(sessions)
     made = assistant(kb, home="620000")

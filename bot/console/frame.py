@@ -285,6 +285,8 @@ def _account(app: FastAPI, console: Console) -> None:
     def enrol(request: Request, form: Sent) -> Response:
         with console.act(request, form) as desk:
             name, secret = str(form.get("name", "")).strip(), str(form.get("secret", ""))
+            if not visits.is_secret(secret):
+                raise HTTPException(403, say("frame.stale_form"))
             wrong = visits.enrol(
                 desk.db, desk.person, name, str(form.get("password", "")), secret, str(form.get("code", "")), desk.now
             )
