@@ -194,6 +194,7 @@ def test_secrets_are_left_out_of_the_settings(saved: Path) -> None:
         "name": "",
         "report_channel": "",
         "pilot_mode": False,
+        "quiet_hours": "17:30-09:00, 12:00-14:00",
     }
     given = {
         "wechat": {"app_id": "wx1", "app_secret": "s1", "token": "t1", "aes_key": "a1", "secret_file": "/run/secret"},

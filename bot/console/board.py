@@ -1,6 +1,7 @@
 """看板: the numbers of rectification and the two 90 % figures by city and year, as pictures with their tables."""
 
 import base64
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -150,6 +151,8 @@ def _bars(
     import pygal  # loaded for the first picture: it takes as long as the rest of the console
     from pygal.style import Style
 
+    # pygal looks for maps of its own at every later import of the program, in a way that Python warns about
+    sys.meta_path[:] = [one for one in sys.meta_path if type(one).__module__ != "pygal"]
     style = Style(
         background="white", plot_background="white", colors=COLOURS, label_font_size=13, major_label_font_size=13,
         legend_font_size=14, font_family="sans-serif", guide_stroke_color="#d7dee6",

@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -27,6 +27,7 @@ from storage.models import (
     Base,
     Body,
     BodyYear,
+    CallTask,
     Division,
     Exchange,
     Fact,
@@ -64,6 +65,8 @@ UNSCOPED = {
     "preference": "found by its own person",
     "chain": "numbers of people",
     "deadline_mark": "dates of notices",
+    "credential": "found by its own person, or by the name that somebody signs in with",
+    "visit": "found by its secret cookie",
     "pulse": "when the program's own jobs ran",
     "edition": "published knowledge, the same for all",
 }
@@ -349,6 +352,8 @@ def test_a_foreign_write_is_refused(country: Country, role: str) -> None:
             made = row(mapped, place, country.bodies, country.people, country.owner)
             if mapped is BodyYear:
                 made.batch_year = 2020
+            if mapped is CallTask:
+                made.called_on = NOW.date() + timedelta(days=1)
             reached = place in visible(role, one.grants[0].division_code or COUNTIES[0])
             if issubclass(mapped, MaybeOfBody) and role not in (*COUNTY, "city"):
                 reached = place[:2] == PROVINCES[0][:2]  # administrators invite people whose work they do not see
