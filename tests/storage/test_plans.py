@@ -30,7 +30,7 @@ ASKED: dict[str, Callable[[Session, int], object]] = {
     "conversations.stored_reply": lambda db, body: conversations.stored_reply(db, "web", "1"),
     "conversations.recent_exchanges": lambda db, body: conversations.recent_exchanges(db, "web", "a", 5),
     "conversations.spoke_at": lambda db, body: conversations.spoke_at(db, "web", "a"),
-    "deliveries.collect": lambda db, body: deliveries.collect(db, ["web:a", "person:1"], "web", NOW),
+    "deliveries.collect": lambda db, body: deliveries.collect(db, ["web:a", "person:1"], "web", NOW, {}),
     "deliveries.due": lambda db, body: deliveries.due(db, NOW),
     "deliveries.claim": lambda db, body: deliveries.claim(db, NOW, 20, (0, 1, 2, 3)),
 }
