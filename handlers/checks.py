@@ -96,6 +96,8 @@ def _fact_step(check: Check, key: str) -> Step:
     def parse(turn: Turn, text: str) -> str:
         if text in UNKNOWN:
             return ""
+        if asks(text):  # 二次申报要什么条件 is no rate of two per cent
+            raise Invalid(say("checks.fact_unclear", ask=kind.ask))
         try:
             return plain(parse_fact(key, text, year=turn.now.year))
         except ValueError:

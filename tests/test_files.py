@@ -2,6 +2,7 @@
 
 import io
 import re
+import threading
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator
@@ -250,8 +251,16 @@ def test_an_expired_link_says_how_to_get_a_new_one(office: Office) -> None:
 
 
 def test_a_slow_upload_gives_way(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.console.upload.READ_S", 0.0)
-    answer = office.send(office.link(), png())
+    monkeypatch.setattr("bot.console.upload.READ_S", 0.1)
+    waited = threading.Event()
+
+    def slow() -> Iterator[bytes]:
+        yield png()[:20]
+        waited.wait(2)
+        yield png()[20:]
+
+    url = office.site.url + office.link()
+    answer = httpx.post(url, content=slow(), headers={"X-Name": ""}, timeout=60, trust_env=False)
     assert answer.status_code == 408
     assert "重传" in answer.json()["error"]
 
