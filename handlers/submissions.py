@@ -9,6 +9,7 @@ from bot import documents, files
 from bot.dialogue import Route
 from bot.documents import Table, Text
 from bot.flows import Answers, Flow, Step
+from bot.inputs import asks
 from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.results import parted
 from bot.texts import say
@@ -118,7 +119,7 @@ def _yes(words: tuple[str, ...], otherwise: str) -> Callable[[Turn, str], bool]:
 def _line(field: str, pattern: str = "") -> Callable[[Turn, str], str]:
     def parse(_turn: Turn, text: str) -> str:
         typed = " ".join(text.split())
-        if len(typed) > LONGEST or (pattern and not re.fullmatch(pattern, typed)):
+        if len(typed) > LONGEST or asks(typed) or (pattern and not re.fullmatch(pattern, typed)):
             raise Invalid(say("submissions.unclear", field=field))
         return "" if field == "note" and typed == "无" else typed
 

@@ -18,7 +18,7 @@ from knowledge.facts import KINDS, parse_fact
 from storage import bodies, invitations, items, milestones, people
 from storage.audiences import Audience
 from storage.db import transaction
-from storage.models import Body, Broadcast, Conversation, Item
+from storage.models import Body, Broadcast, Conversation, File, Item, Person
 from storage.scope import SYSTEM, serving
 from tests.test_rectification import NOW, Office, office
 
@@ -72,6 +72,11 @@ SCRIPTS: list[tuple[str, tuple[str, ...]]] = [
     ("clerk", ("阶段完成 #{rectifying}", "完成选址", "已经选好地址")),
     ("clerk", ("阶段完成",)),
     ("officer", ("抽查", "2016年度", "10%")),
+    ("officer", ("填推荐回执", "是", "能", "市场体系建设处", "样例丑", "男", "汉族", "副处长", "打印后手填", "无")),
+    ("officer", ("看电话",)),
+    ("officer", ("看电话", "#{clerk}")),
+    ("officer", ("隔离材料 {file}", "含身份证照片")),
+    ("officer", ("解除隔离 {shut}",)),
     ("officer", ("标识自查", "秦安县", "2016年度", *"111")),
     ("officer", ("验收检查", "秦安县", "2016年度", "是", "85%", "物流中心，某某公司，120万元，完整", "填完了")),
     (
@@ -151,6 +156,16 @@ def world(office: Office, kb: KnowledgeBase, url: str) -> Iterator[World]:
         for state in WAY:
             for place in (1, 2):
                 at[state] = make_item(db, body, state, place, office.ids["officer"]).id
+        at["clerk"] = office.ids["clerk"]
+        people.set_phone(db, db.get_one(Person, office.ids["clerk"]), "13900000001")
+        for name, state in (("file", "stored"), ("shut", "quarantined")):
+            sent = File(
+                channel="terminal", address="head", person_id=office.ids["head"], body_id=1, state=state, sha256=name * 16,
+                mime="image/png", at=NOW,
+            )  # fmt: skip
+            db.add(sent)
+            db.flush()
+            at[name] = sent.id
         for state in ("draft", "submitted", "sent"):
             made = Broadcast(
                 division_code="620000", state=state, title="样例通知", text="请报送。", audience=Audience().as_json(),
