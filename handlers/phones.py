@@ -4,6 +4,7 @@ import re
 
 from bot.dialogue import Route
 from bot.flows import Answers, Flow, Step
+from bot.inputs import asks
 from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
 from storage import bodies, people, scope, secrets
@@ -60,7 +61,7 @@ def _described(turn: Turn, person: Person) -> str:
 
 
 def _reason(_turn: Turn, text: str) -> str:
-    if len(text.strip()) < 2:
+    if len(text.strip()) < 2 or asks(text):
         raise Invalid(say("phones.ask_reason"))
     return secrets.without_phones(text.strip())[:200]
 
