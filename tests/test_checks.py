@@ -1,6 +1,5 @@
 """Guided checks in chat: every path of every check, their cited results, documents, the table of projects, the province's papers."""
 
-import asyncio
 import io
 import re
 import uuid
@@ -13,6 +12,7 @@ import docx
 import httpx
 import openpyxl
 import pytest
+from anyio.from_thread import start_blocking_portal
 from fastapi import FastAPI
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
@@ -104,7 +104,10 @@ class Office:
             async with httpx.AsyncClient(transport=transport, base_url="http://desk.test") as client:
                 return await client.get(url)
 
-        return asyncio.run(ask())
+        with (
+            start_blocking_portal() as portal
+        ):  # a thread of its own: a browser of other tests may hold this one's loop
+            return portal.call(ask)
 
     def download(self, reply: Reply) -> bytes:
         [link] = reply.links
