@@ -91,7 +91,7 @@ def percentile(times_s: list[float], share: float) -> str:
 
 
 class Wire:
-    """Keep-alive connections to the server."""
+    """Keep-alive connections to the server, which closes one that has been idle for five seconds."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
@@ -99,16 +99,26 @@ class Wire:
         self._free = asyncio.Semaphore(CONNECTIONS)
 
     async def post(self, raw: bytes) -> bytes:
-        """The body of the answer; its status must be 200."""
+        """The body of the answer; its status must be 200. A kept connection that was closed meanwhile is replaced."""
         async with self._free:
-            reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(self._host, self._port)
-            writer.write(raw)
-            head = await reader.readuntil(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 200"), head
-            length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-            body = await reader.readexactly(length)
-            self._idle.append((reader, writer))
-            return body
+            while self._idle:
+                kept = self._idle.pop()
+                try:
+                    return await self._exchange(raw, *kept)
+                except (asyncio.IncompleteReadError, ConnectionError) as closed:
+                    kept[1].close()
+                    if getattr(closed, "partial", b""):
+                        raise
+            return await self._exchange(raw, *await asyncio.open_connection(self._host, self._port))
+
+    async def _exchange(self, raw: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(raw)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200"), head
+        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        body = await reader.readexactly(length)
+        self._idle.append((reader, writer))
+        return body
 
     def close(self) -> None:
         for _, writer in self._idle:

@@ -20,19 +20,17 @@ from bot.app import assistant, open_database, published
 from bot.channels import edge, wechat
 from bot.messages import Inbound
 from bot.settings import Paths, Settings
-from storage import bindings, conversations, deliveries
+from storage import conversations
 from tests.fakes import crypto
 from tests.fakes.wechat import APP, TOKEN
 
 STAGES: tuple[tuple[str, Any, str], ...] = (
     ("the turn's transaction", turns.TurnThread, "_answer"),
-    ("  stored reply?", conversations, "stored_reply"),
-    ("  who is asking", bindings, "speaker"),
-    ("  load the conversation", conversations, "open_conversation"),
+    ("  what is known of message and address", conversations, "arrival"),
     ("  answer", dialogue.Assistant, "_reply"),
-    ("  what waits for them", deliveries, "collect"),
-    ("  write the conversation", conversations, "close_conversation"),
-    ("  write exchange and question", conversations, "record_exchange"),
+    ("  leave the conversation", conversations, "close_conversation"),
+    ("  encrypt exchange, make its rows", conversations, "record_exchange"),
+    ("  write what is put off", conversations, "settle"),
 )
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import structlog
@@ -31,6 +31,7 @@ _INQUIRES = re.compile(
     r"啥|哪|谁|还是|如何|为何|为什么|要求$|条件$"
 )  # beside what bot.inputs.asks takes for a question
 OPENS_AFTER = timedelta(hours=12)
+KEPT = 4096  # messages whose route is remembered
 OFFERED_FOR = timedelta(days=3)  # how long the choices of a message wait for somebody who has never written
 log = structlog.get_logger()
 
@@ -70,6 +71,17 @@ class Handlers:
     after: Callable[[Turn, Reply], Reply] = lambda turn, reply: reply  # a last look at what is said to a person
     opening: Callable[[Turn], str] = lambda turn: ""  # what a conversation begins with after a long pause
 
+    @cached_property
+    def route(self) -> Callable[[str], tuple[Route, str | None] | None]:
+        """Find the route that takes a whole message, and the form that the message names. Questions come again."""
+
+        @lru_cache(maxsize=KEPT)
+        def find(text: str) -> tuple[Route, str | None] | None:
+            found = ((route, route.match(text)) for route in self.routes)
+            return next(((route, match.groupdict().get("flow")) for route, match in found if match), None)
+
+        return find
+
 
 @dataclass(frozen=True, kw_only=True)
 class Assistant:
@@ -83,13 +95,13 @@ class Assistant:
 
     def handle(self, db: Session, inbound: Inbound, given: Mapping[str, Any] | None = None) -> Reply:
         """Answer a message and store the exchange; a message seen before gets its stored reply."""
-        stored = conversations.stored_reply(db, inbound.channel, inbound.message_id)
-        if stored is not None:
-            return Reply.from_json(stored)
         started = time.perf_counter()
-        user = bindings.speaker(db, inbound.channel, inbound.address)
+        arrived = conversations.arrival(db, inbound.channel, inbound.address, inbound.message_id)
+        if arrived.reply is not None:
+            return Reply.from_json(arrived.reply)
+        user = bindings.person(db, arrived.person_id)
         viewer = scope.enter(db, user, inbound.channel)
-        conversation = conversations.open_conversation(db, inbound.channel, inbound.address, user, inbound.at)
+        conversation = conversations.open_conversation(db, arrived, inbound.channel, inbound.address, user, inbound.at)
         last_at = None if conversation.id is None else conversation.touched_at
         if inbound.at - conversation.touched_at > LEANS_FOR:
             conversation.before = {}
@@ -110,7 +122,9 @@ class Assistant:
         opening = self.handlers.opening(turn) if inbound.at - conversation.touched_at >= OPENS_AFTER else ""
         reply = self._reply(turn)
         if reply.text:  # nothing is said after an event that wants no answer
-            reply = self._with_owed(turn, self.handlers.after(turn, reply))
+            reply = self.handlers.after(turn, reply)
+            if user is not None or arrived.waits or db.info.get(deliveries.PUT):
+                reply = self._with_owed(turn, reply)
             reply = self._fitted(turn, replace(reply, text=f"{opening}\n\n{reply.text}") if opening else reply)
         conversation.touched_at = inbound.at
         conversations.close_conversation(db, conversation)
@@ -195,15 +209,16 @@ class Assistant:
         word = universal(turn.text)
         if word in ("更多", "为什么"):
             return _more(turn) if word == "更多" else self.handlers.why(turn)
-        for route in self.handlers.routes:
-            if match := route.match(word or turn.text):
-                if route.member and turn.user is None:
-                    return Reply(text=say("dialogue.members_only"), route="members-only")
-                if route.flow:
-                    return self._begin(turn, match.groupdict().get("flow") or route.name)
-                assert route.run is not None
-                return route.run(turn)
-        return None
+        found = self.handlers.route(word or turn.text)
+        if found is None:
+            return None
+        route, flow = found
+        if route.member and turn.user is None:
+            return Reply(text=say("dialogue.members_only"), route="members-only")
+        if route.flow:
+            return self._begin(turn, flow or route.name)
+        assert route.run is not None
+        return route.run(turn)
 
     # --- forms -------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from bot.dialogue import Assistant, apology
 from bot.messages import Inbound, Reply
 from knowledge.base import KnowledgeBase
-from storage import scope
+from storage import conversations, scope
 from storage.db import hold, transaction
 
 TOGETHER = 32  # turns in one commit on SQLite; more would make the first of them wait
@@ -94,7 +94,7 @@ class TurnThread:
         """Answer turns in one transaction. One that fails alone gets an apology, one of several another try alone."""
         try:
             with transaction(self._sessions) as db:
-                replies = [self._turn(db, waiting) for waiting in batch]
+                replies = self._turns(db, batch)
         except _Failed as failed:
             if len(batch) > 1:
                 for waiting in batch:
@@ -112,13 +112,18 @@ class TurnThread:
         for waiting, reply in zip(batch, replies, strict=True):
             waiting.reply.set_result(reply)
 
-    def _turn(self, db: Session, waiting: _Waiting) -> Reply:
+    def _turns(self, db: Session, batch: list[_Waiting]) -> list[Reply]:
         try:
-            hold(db, f"{waiting.inbound.channel}:{waiting.inbound.address}")
-            reply = self._assistant.handle(db, waiting.inbound, waiting.given)
-            db.flush()
+            replies = [self._turn(db, waiting) for waiting in batch]
+            conversations.settle(db)
         except Exception as error:  # the turn boundary: what was begun is rolled back
             raise _Failed from error
+        return replies
+
+    def _turn(self, db: Session, waiting: _Waiting) -> Reply:
+        hold(db, f"{waiting.inbound.channel}:{waiting.inbound.address}")
+        reply = self._assistant.handle(db, waiting.inbound, waiting.given)
+        db.flush()
         db.expunge_all()  # what one person's turn has loaded must not be at hand in the next one's
         scope.enter(db, None, "")
         return reply

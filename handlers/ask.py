@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 from bot.dialogue import Route
@@ -244,9 +245,18 @@ def _remember(turn: Turn, text: str, found: Answer) -> None:
     }
 
 
+_WRITTEN: WeakKeyDictionary[Answer, dict[str, Any]] = WeakKeyDictionary()  # answers are remembered, see answer()
+
+
+def _written_once(found: Answer) -> dict[str, Any]:
+    if (written := _WRITTEN.get(found)) is None:
+        written = _WRITTEN[found] = as_json(found)
+    return written
+
+
 def reply_to(turn: Turn, found: Answer, of_body: OfBody) -> Reply:
     """Turn an answer into a reply and remember it, with what the asker said; what is recorded is not said."""
-    written = as_json(found, of_body)
+    written = as_json(found, of_body) if of_body else _written_once(found)
     options = [Option(label=choice.label, value=choice.value) for choice in found.choices]
     rule = turn.kb.rule_of.get(found.route)
     if rule is not None and not options:

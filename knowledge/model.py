@@ -146,7 +146,7 @@ class Related:
     second: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)  # one answer is only itself: what is made of it can be kept beside it
 class Answer:
     """What the knowledge says to one question; handlers/ask turns it into a card, adding no conclusion.
 

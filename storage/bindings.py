@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from storage import deliveries, scope
 from storage.models import Binding, Person
 
-_SPEAKS_FOR = select(Binding.person_id).where(  # made once: every turn asks it
+SPEAKS_FOR = select(Binding.person_id).where(
     Binding.channel == bindparam("channel"), Binding.address == bindparam("address"), Binding.ended_at.is_(None)
 )
 
@@ -21,7 +21,11 @@ def live(db: Session, channel: str, address: str) -> Binding | None:
 
 def speaker(db: Session, channel: str, address: str) -> Person | None:
     """The person behind an address; None for somebody who is not bound."""
-    number = db.connection().scalar(_SPEAKS_FOR, {"channel": channel, "address": address})
+    return person(db, db.connection().scalar(SPEAKS_FOR, {"channel": channel, "address": address}))
+
+
+def person(db: Session, number: int | None) -> Person | None:
+    """The person with this number, whoever asks; None without a number."""
     if number is None:
         return None
     with scope.serving(db, scope.SYSTEM):  # who is asking decides the scope, so this is asked outside it

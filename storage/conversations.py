@@ -1,17 +1,19 @@
 """Conversations and exchanges. What was said and replied is encrypted at rest.
 
-What every turn asks and writes is a statement made once, without the unit of work: together they are most of its time.
+What every turn asks is one statement made once. What it writes is put off until the session is asked for something
+else, or to the commit, so that turns in one transaction write together. Both would else be most of a turn's time.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, inspect, select, true, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, and_, bindparam, event, exists, insert, inspect, literal_column, select, true, update
+from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 
-from storage import scope, secrets
+from storage import bindings, deliveries, scope, secrets
 from storage.db import hold
 from storage.models import Base, Conversation, Exchange, Person
 
@@ -24,9 +26,54 @@ _STORED = select(_TABLES["exchange"].c.reply).where(
 _HELD = select(Conversation).where(
     Conversation.channel == bindparam("channel"), Conversation.address == bindparam("address")
 )
-_KEEP = update(_TABLES["conversation"]).where(Conversation.id == bindparam("number"))
+_NOTHING = select(literal_column("1")).subquery()
+_ARRIVAL = select(
+    _STORED.scalar_subquery().label("stored"),
+    bindings.SPEAKS_FOR.scalar_subquery().label("person_id"),
+    exists(deliveries.WAITS).label("waits"),
+    *_TABLES["conversation"].c,
+).select_from(
+    _NOTHING.outerjoin(
+        _TABLES["conversation"],
+        and_(Conversation.channel == bindparam("channel"), Conversation.address == bindparam("address")),
+    )
+)
 _LEFT = ("flow", "answers", "options", "rest", "before", "facts", "touched_at")
-_RECORD, _RECORD_QUESTION = insert(_TABLES["exchange"]), insert(_TABLES["question"])
+_BEGIN = insert(_TABLES["conversation"])
+_KEEP = update(_TABLES["conversation"]).where(Conversation.id == bindparam("number"))
+_RECORD = insert(_TABLES["exchange"])
+_RECORD_QUESTION = insert(_TABLES["question"]).values(
+    exchange_id=select(Exchange.id)
+    .where(Exchange.channel == bindparam("of_channel"), Exchange.message_id == bindparam("of_message"))
+    .scalar_subquery()
+)
+_OWED = "owed"  # the key in a session's info of what turns have put off
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrival:
+    """What is known when a message comes: the reply it got before, whom its address speaks for, and what is there.
+
+    `waits` says whether something waits for the address itself; `conversation` is that with the address, not with the
+    person behind it, and belongs to no session.
+    """
+
+    reply: dict[str, Any] | None
+    person_id: int | None
+    waits: bool
+    conversation: Conversation | None
+
+
+@dataclass(kw_only=True)
+class _Owed:
+    """The rows that turns have put off: conversations begun and gone on with, exchanges, questions."""
+
+    connection: Connection
+    begun: list[dict[str, Any]] = field(default_factory=list)
+    kept: list[dict[str, Any]] = field(default_factory=list)
+    exchanges: list[dict[str, Any]] = field(default_factory=list)
+    questions: list[dict[str, Any]] = field(default_factory=list)
+    of: set[tuple[str, str]] = field(default_factory=set)  # the channels with the addresses and messages they are of
 
 
 def said(db: Session, exchange: Exchange) -> str:
@@ -59,27 +106,59 @@ def stored_reply(db: Session, channel: str, message_id: str) -> dict[str, Any] |
     return None if found is None else _reply(db, found)
 
 
-def open_conversation(db: Session, channel: str, address: str, user: Person | None, now: datetime) -> Conversation:
-    """The conversation with a person, on whatever channel, or with an address; begun when there is none."""
+def arrival(db: Session, channel: str, address: str, message_id: str) -> Arrival:
+    """What is known of a message and of the address it comes from."""
+    owed = _owed(db)
+    if (channel, address) in owed.of or (channel, message_id) in owed.of:
+        settle(db)
+    asked = {"channel": channel, "address": address, "message_id": message_id}
+    asked["recipient"] = deliveries.address(channel, address)
+    stored, person_id, waits, *held = db.connection().execute(_ARRIVAL, asked).one()
+    columns = dict(zip(_TABLES["conversation"].c.keys(), held, strict=True))
+    return Arrival(
+        reply=None if stored is None else _reply(db, stored),
+        person_id=person_id,
+        waits=waits,
+        conversation=None if columns["id"] is None else Conversation(**columns),
+    )
+
+
+def open_conversation(
+    db: Session, arrived: Arrival, channel: str, address: str, user: Person | None, now: datetime
+) -> Conversation:
+    """The conversation with a person, on whatever channel, or with an address; begun when there is none.
+
+    A person's is the session's: what they do may change their other rows, and this one among them.
+    """
     if user is not None:
         channel, address = "person", str(user.id)
         hold(db, f"person:{user.id}")  # the person may be writing on another channel too
-    conversation = db.scalar(_HELD, {"channel": channel, "address": address})
-    if conversation is None:
-        conversation = Conversation(
-            channel=channel, address=address, answers=[], options=[], rest="", before={}, facts={}, touched_at=now
-        )
-        db.add(conversation)
-    return conversation
+        held = db.scalar(_HELD, {"channel": channel, "address": address})
+    else:
+        held = arrived.conversation
+    if held is not None:
+        return held
+    begun = Conversation(
+        channel=channel, address=address, answers=[], options=[], rest="", before={}, facts={}, touched_at=now
+    )
+    if user is not None:
+        db.add(begun)
+    return begun
 
 
 def close_conversation(db: Session, conversation: Conversation) -> None:
     """Write what a turn leaves in its conversation, which the session lets go."""
     if inspect(conversation).pending:
-        return  # it is new: the next flush inserts it
-    db.expunge(conversation)
-    left = {name: getattr(conversation, name) for name in _LEFT}
-    db.connection().execute(_KEEP, {"number": conversation.id, **left})
+        return  # it is a person's and new: the next flush inserts it
+    if conversation in db:
+        db.expunge(conversation)
+    owed, left = _owed(db), {name: getattr(conversation, name) for name in _LEFT}
+    channel, address = conversation.channel, conversation.address
+    owed.of.add((channel, address))
+    if conversation.id is None:
+        owed.begun.append({"channel": channel, "address": address, **left})
+    else:
+        owed.kept.append({"number": conversation.id, **left})
 
 
 def offered(db: Session, channel: str, address: str, message_id: str, since: datetime) -> list[dict[str, Any]]:
@@ -111,16 +190,17 @@ def record_exchange(
     `exchange` has the columns but those of what was said and replied. `home` is the code of the installation's
     province.
     """
-    words = dict(zip(("said", "reply"), _encrypted(db, said, reply), strict=True))
-    stored = db.connection().execute(_RECORD, {**exchange, **words}).inserted_primary_key
+    owed, words = _owed(db), dict(zip(("said", "reply"), _encrypted(db, said, reply), strict=True))
+    owed.of.add((exchange["channel"], exchange["message_id"]))
+    owed.exchanges.append({**exchange, **words})
     answer = reply["answer"]
     if answer is None or answer["kind"] == "chat":
         return
     body_id = asker.body_id if asker is not None else None
     own = next((one.division_code for one in scope.viewer_of(db).grants if one.division_code), home)
-    assert stored is not None  # one row was inserted
     question = {
-        "exchange_id": stored.id,
+        "of_channel": exchange["channel"],
+        "of_message": exchange["message_id"],
         "body_id": body_id,
         "division_code": own if body_id is None else None,
         "text": said,
@@ -131,8 +211,41 @@ def record_exchange(
         "edition": exchange["edition"],
         "at": exchange["at"],
     }
-    # past the guard of writes: anybody may ask, also who sees nothing of where the question goes
-    db.connection().execute(_RECORD_QUESTION, question)
+    owed.questions.append(question)
+
+
+def _owed(db: Session) -> _Owed:
+    owed: _Owed | None = db.info.get(_OWED)
+    if owed is None:
+        owed = db.info[_OWED] = _Owed(connection=db.connection())
+    return owed
+
+
+@event.listens_for(Session, "before_commit")
+def settle(db: Session) -> None:
+    """Write what turns have put off.
+
+    It passes the guard of writes: anybody may ask, also who sees nothing of where the question goes.
+    """
+    owed: _Owed | None = db.info.pop(_OWED, None)
+    if owed is None or not owed.of:
+        return
+    rows = ((_BEGIN, owed.begun), (_KEEP, owed.kept), (_RECORD, owed.exchanges), (_RECORD_QUESTION, owed.questions))
+    for statement, put_off in rows:
+        if put_off:
+            owed.connection.execute(statement, put_off)
+
+
+@event.listens_for(Session, "after_transaction_create")
+def _settle_outside(db: Session, begun: SessionTransaction) -> None:
+    """Write before a savepoint begins: one that is undone would take other people's turns along."""
+    if begun.nested:
+        settle(db)
+
+
+@event.listens_for(Session, "do_orm_execute")
+def _settle_first(state: ORMExecuteState) -> None:
+    settle(state.session)
 
 
 def recent_exchanges(db: Session, channel: str, address: str, limit: int) -> list[Exchange]:

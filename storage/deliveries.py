@@ -28,7 +28,7 @@ PUT = "put"  # the key in a session's info that is true when its transaction has
 NO_CHANNEL = "no-channel"  # the code of a message that no channel could take: it goes with the person's next message
 LEASE = timedelta(seconds=60)
 ALL = "sending"  # the switch for every source
-_WAITS = select(Delivery.id).where(  # made once: every turn asks it
+WAITS = select(Delivery.id).where(  # made once: every turn asks it
     Delivery.recipient == bindparam("recipient"), or_(Delivery.state == "queued", Delivery.state == "failed")
 )
 
@@ -126,7 +126,7 @@ def collect(
 
     What its guard gives a reason against is skipped; they are writing, so that no hour is too late for them.
     """
-    if not any(db.connection().scalar(_WAITS, {"recipient": one}) for one in recipients):
+    if not any(db.connection().scalar(WAITS, {"recipient": one}) for one in recipients):
         return []  # as in nearly every turn
     wanted = select(Delivery).where(
         Delivery.recipient.in_(recipients), _waiting(), Delivery.not_before <= now, _timely(now), _going()

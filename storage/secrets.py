@@ -10,6 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -39,7 +40,7 @@ class Rekeyed:
 def encrypt(db: Session, value: str) -> str:
     """A value as it is stored: the algorithm's prefix and base64 of nonce and ciphertext."""
     nonce = os.urandom(_NONCE)
-    sealed = AESGCM(_key(db, b"values")).encrypt(nonce, value.encode(), PREFIX.encode())
+    sealed = _cipher(db.info["data_key"]).encrypt(nonce, value.encode(), PREFIX.encode())
     return PREFIX + base64.b64encode(nonce + sealed).decode()
 
 
@@ -48,12 +49,12 @@ def decrypt(db: Session, stored: str) -> str:
     if not stored.startswith(PREFIX):
         raise ValueError("an unknown algorithm")
     raw = base64.b64decode(stored.removeprefix(PREFIX))
-    return AESGCM(_key(db, b"values")).decrypt(raw[:_NONCE], raw[_NONCE:], PREFIX.encode()).decode()
+    return _cipher(db.info["data_key"]).decrypt(raw[:_NONCE], raw[_NONCE:], PREFIX.encode()).decode()
 
 
 def digest(db: Session, value: str) -> str:
     """A keyed digest of a value: finds a phone or a code without storing it."""
-    return hmac.new(_key(db, b"digests"), value.encode(), sha256).hexdigest()
+    return hmac.new(_key(db.info["data_key"], b"digests"), value.encode(), sha256).hexdigest()
 
 
 def rekey(db: Session, key: bytes, now: datetime) -> Rekeyed:
@@ -121,5 +122,10 @@ def without_phones(text: str) -> str:
     return _MOBILE.sub(lambda found: masked(unicodedata.normalize("NFKC", found[0])), text)
 
 
-def _key(db: Session, purpose: bytes) -> bytes:
-    return hmac.new(db.info["data_key"], purpose, sha256).digest()
+@lru_cache(maxsize=2)  # every turn encrypts; while keys change there are two
+def _cipher(data_key: bytes) -> AESGCM:
+    return AESGCM(_key(data_key, b"values"))
+
+
+def _key(data_key: bytes, purpose: bytes) -> bytes:
+    return hmac.new(data_key, purpose, sha256).digest()

@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import select
 
 from bot.app import Desk, assistant
-from bot.dialogue import Handlers
 from bot.inputs import option_number, universal
 from bot.messages import Inbound, Reply, Turn
 from handlers import ask
@@ -216,7 +215,7 @@ def test_a_failing_turn_changes_nothing_and_gives_a_reference(running: Desk, tal
     def broken(_turn: object) -> Reply:
         raise RuntimeError("planted")
 
-    object.__setattr__(running.turns._assistant, "handlers", Handlers(**{**handlers.__dict__, "ask": broken}))
+    object.__setattr__(running.turns._assistant, "handlers", replace(handlers, ask=broken))
     reply = talk("二次申报要什么条件", message_id="m-3")
     assert "系统繁忙" in reply.text
     object.__setattr__(running.turns._assistant, "handlers", handlers)

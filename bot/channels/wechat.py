@@ -226,12 +226,11 @@ class Wechat:
         future = self._submit(said)
         if future is None:
             return say("wechat.busy")
-        try:
-            reply = await asyncio.wait_for(
-                asyncio.shield(asyncio.wrap_future(future)), max(until - time.monotonic(), 0.01)
-            )
-        except TimeoutError:
+        await asyncio.wait([asyncio.wrap_future(future)], timeout=max(until - time.monotonic(), 0.01))
+        if not future.done():
             return say("wechat.later")
+        try:
+            reply = future.result()
         except Exception:  # the webhook boundary: the turn thread has logged why the commit failed
             return shown(apology(said, secrets.token_hex(4)))
         return shown(reply)

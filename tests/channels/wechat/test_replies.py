@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -10,7 +11,6 @@ import pytest
 
 from bot.channels import wechat
 from bot.channels.wechat import LIMIT, Wechat
-from bot.dialogue import Handlers
 from bot.messages import Reply, Turn
 from tests.channels.wechat.support import CONCLUSION, HOOK, QUESTION, exchanges, keys, owe
 from tests.fakes.server import Site, running, until
@@ -46,7 +46,7 @@ def held(channel: Wechat) -> Iterator[tuple[threading.Event, threading.Event]]:
         assert go.wait(30)
         return handlers.ask(turn)
 
-    object.__setattr__(assistant, "handlers", Handlers(**{**handlers.__dict__, "ask": ask}))
+    object.__setattr__(assistant, "handlers", replace(handlers, ask=ask))
     yield begun, go
     go.set()
     object.__setattr__(assistant, "handlers", handlers)
@@ -106,7 +106,7 @@ def test_a_failing_turn_still_answers(me: Follower, channel: Wechat) -> None:
     def broken(turn: Turn) -> Reply:
         raise RuntimeError("broken")
 
-    object.__setattr__(assistant, "handlers", Handlers(**{**handlers.__dict__, "ask": broken}))
+    object.__setattr__(assistant, "handlers", replace(handlers, ask=broken))
     try:
         assert "系统繁忙" in me.say(QUESTION)
     finally:
