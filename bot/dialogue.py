@@ -203,7 +203,8 @@ class Assistant:
         return self._route(turn) or self._ask(turn)
 
     def _ask(self, turn: Turn) -> Reply:
-        return self.handlers.ask(replace(turn, text=secrets.without_phones(turn.text)))
+        text = secrets.without_phones(turn.text)
+        return self.handlers.ask(turn if text == turn.text else replace(turn, text=text))
 
     def _route(self, turn: Turn) -> Reply | None:
         word = universal(turn.text)

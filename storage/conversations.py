@@ -26,19 +26,19 @@ _STORED = select(_TABLES["exchange"].c.reply).where(
 _HELD = select(Conversation).where(
     Conversation.channel == bindparam("channel"), Conversation.address == bindparam("address")
 )
+_LEFT = ("flow", "answers", "options", "rest", "before", "facts", "touched_at")
 _NOTHING = select(literal_column("1")).subquery()
 _ARRIVAL = select(
     _STORED.scalar_subquery().label("stored"),
     bindings.SPEAKS_FOR.scalar_subquery().label("person_id"),
     exists(deliveries.WAITS).label("waits"),
-    *_TABLES["conversation"].c,
+    *(_TABLES["conversation"].c[name] for name in ("id", *_LEFT)),
 ).select_from(
     _NOTHING.outerjoin(
         _TABLES["conversation"],
         and_(Conversation.channel == bindparam("channel"), Conversation.address == bindparam("address")),
     )
 )
-_LEFT = ("flow", "answers", "options", "rest", "before", "facts", "touched_at")
 _BEGIN = insert(_TABLES["conversation"])
 _KEEP = update(_TABLES["conversation"]).where(Conversation.id == bindparam("number"))
 _RECORD = insert(_TABLES["exchange"])
@@ -113,13 +113,13 @@ def arrival(db: Session, channel: str, address: str, message_id: str) -> Arrival
         settle(db)
     asked = {"channel": channel, "address": address, "message_id": message_id}
     asked["recipient"] = deliveries.address(channel, address)
-    stored, person_id, waits, *held = db.connection().execute(_ARRIVAL, asked).one()
-    columns = dict(zip(_TABLES["conversation"].c.keys(), held, strict=True))
+    stored, person_id, waits, number, *left = db.connection().execute(_ARRIVAL, asked).one()
+    held = {"id": number, "channel": channel, "address": address, **dict(zip(_LEFT, left, strict=True))}
     return Arrival(
         reply=None if stored is None else _reply(db, stored),
         person_id=person_id,
         waits=waits,
-        conversation=None if columns["id"] is None else Conversation(**columns),
+        conversation=None if number is None else Conversation(**held),
     )
 
 

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from bot.app import Desk, assistant
 from bot.inputs import option_number, universal
@@ -254,6 +255,34 @@ def test_a_failing_turn_takes_none_of_those_it_waited_with_along(running: Desk) 
         stored = {one.message_id: conversations.reply(db, one)["text"] for one in db.scalars(select(Exchange))}
         assert set(db.scalars(select(Conversation.address))) == set(stored)
     assert stored == {"等一等": replies[0], "二次申报要什么条件": replies[1], "大屏能装吗": replies[3]}
+
+
+def test_turns_that_write_together_see_what_those_before_them_said(running: Desk) -> None:
+    """The same message twice, and 更多 after the reply it continues, in one transaction."""
+
+    def say(db: Session, number: str, text: str) -> Reply:
+        said = Inbound(channel="terminal", message_id=number, address="一人", text=text, at=JUNE)
+        return running.turns._assistant.handle(db, said)
+
+    with transaction(running.sessions) as db:
+        first, again, more = say(db, "1", "验收条件"), say(db, "1", "验收条件"), say(db, "2", "1")
+    assert again == first and first.options and more.text != first.text
+    with transaction(running.sessions) as db:
+        stored = {one.message_id: conversations.reply(db, one) for one in db.scalars(select(Exchange))}
+        assert stored == {"1": first.to_json(), "2": more.to_json()}
+        assert len(db.scalars(select(Conversation)).all()) == 1
+
+
+def test_a_savepoint_that_is_undone_leaves_earlier_turns_alone(running: Desk) -> None:
+    said = Inbound(channel="terminal", message_id="1", address="一人", text="二次申报要什么条件", at=JUNE)
+    with transaction(running.sessions) as db:
+        running.turns._assistant.handle(db, said)
+        with db.begin_nested() as step:
+            assert db.scalars(select(Exchange.message_id)).all() == ["1"]
+            step.rollback()
+    with transaction(running.sessions) as db, serving(db, SYSTEM):
+        assert db.scalars(select(Exchange.message_id)).all() == ["1"]
+        assert len(db.scalars(select(Conversation)).all()) == len(db.scalars(select(Question)).all()) == 1
 
 
 def test_messages_sent_at_once_are_each_answered_once(running: Desk) -> None:

@@ -27,6 +27,7 @@ ASKED: dict[str, Callable[[Session, int], object]] = {
     "questions.open_questions": lambda db, body: questions.open_questions(db),
     "questions.last_question": lambda db, body: questions.last_question(db, "web", "a"),
     "bindings.speaker": lambda db, body: bindings.speaker(db, "web", "a"),
+    "conversations.arrival": lambda db, body: conversations.arrival(db, "web", "a", "1"),
     "conversations.stored_reply": lambda db, body: conversations.stored_reply(db, "web", "1"),
     "conversations.recent_exchanges": lambda db, body: conversations.recent_exchanges(db, "web", "a", 5),
     "conversations.spoke_at": lambda db, body: conversations.spoke_at(db, "web", "a"),
