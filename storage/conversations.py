@@ -243,6 +243,12 @@ def _settle_outside(db: Session, begun: SessionTransaction) -> None:
         settle(db)
 
 
+@event.listens_for(Session, "after_soft_rollback")
+def _forget(db: Session, _undone: SessionTransaction) -> None:
+    """What is undone is not written either; what came before a savepoint has been written before it."""
+    db.info.pop(_OWED, None)
+
+
 @event.listens_for(Session, "do_orm_execute")
 def _settle_first(state: ORMExecuteState) -> None:
     settle(state.session)
