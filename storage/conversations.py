@@ -26,7 +26,10 @@ _HELD = select(Conversation).where(
 )
 _KEEP = update(_TABLES["conversation"]).where(Conversation.id == bindparam("number"))
 _LEFT = ("flow", "answers", "options", "rest", "before", "facts", "touched_at")
-_RECORD, _RECORD_QUESTION = insert(_TABLES["exchange"]), insert(_TABLES["question"])
+_RECORD = insert(_TABLES["exchange"])
+_RECORD_QUESTION = insert(
+    _TABLES["question"]
+).inline()  # its number would be of no use, and is not for everybody to see
 
 
 def said(db: Session, exchange: Exchange) -> str:
