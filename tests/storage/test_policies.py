@@ -9,6 +9,8 @@ from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session, sessionmaker
 
+from bot import doctor
+from bot.settings import Settings
 from storage import audit, policies, scope
 from storage.db import transaction
 from storage.models import Body, BodyYear, Fact, Person, Unit
@@ -40,6 +42,9 @@ def test_every_scoped_table_has_its_policy(sessions: sessionmaker[Session]) -> N
         ):
             connection.exec_driver_sql(undone)
         assert policies.unprotected(connection) == ["fact", "item", "unit"]
+    found = doctor.row_security(doctor.Patient(settings=Settings(), sessions=sessions, now=NOW))
+    assert found is not None and found.state == "problem"
+    assert "fact、item、unit" in found.what and "db upgrade" in found.remedy
 
 
 def test_raw_statements_find_what_the_filter_lets_through(country: Country) -> None:
