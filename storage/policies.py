@@ -56,10 +56,7 @@ def _conditions(mapped: Any) -> tuple[str, str]:  # Any: a mapped class
     )
     if "person_id" in mapped.__table__.columns:
         found += f" OR body_id IS NULL AND person_id = {_PERSON}"
-    written = (
-        f"(body_id IS NULL OR {_REACHES if given else _READS}) AND "
-        f"(division_code IS NULL OR division_code LIKE ANY ({_REACHED_IN if given else _OWN}))"
-    )
+    written = f"(body_id IS NULL OR {_REACHES}) AND (division_code IS NULL OR division_code LIKE ANY ({_REACHED_IN}))"
     return found, written
 
 

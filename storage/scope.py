@@ -263,14 +263,13 @@ def _guard(db: Session, _context: UOWTransaction, _instances: object) -> None:
     for row in (*db.new, *db.dirty, *db.deleted):
         if not isinstance(row, OfBody | MaybeOfBody | Body):
             continue
-        given = isinstance(row, GIVEN)
-        roles = tuple(ROLES) if given else READERS
+        roles = READERS if isinstance(row, OfBody | Body) else tuple(ROLES)
         if isinstance(row, Body):
             body_ids, codes = {row.id}, set[Any]()
         else:
             body_ids = _was_and_is(row, "body_id")
             codes = _was_and_is(row, "division_code") if isinstance(row, MaybeOfBody) else set()
-        held = [one for one in viewer.grants if one.division_code and (given or one.role in PROVINCE)]
+        held = [grant for grant in viewer.grants if grant.role in roles and grant.division_code]
         if body_ids != _reached(db, body_ids, bodies(viewer, *roles)) or not all(
             any(code.startswith(grant.prefix) for grant in held) for code in codes
         ):
