@@ -24,11 +24,11 @@ from bot.messages import Inbound  # noqa: E402
 from bot.migrate import upgrade  # noqa: E402
 from bot.turns import TurnThread  # noqa: E402
 from knowledge.base import KnowledgeBase  # noqa: E402
-from storage import audit, bodies  # noqa: E402
+from storage import audit, bodies, secrets  # noqa: E402
 from storage.db import make_engine, make_sessions, transaction  # noqa: E402
 from storage.items import CATEGORIES, STATES  # noqa: E402
 from storage.models import Base  # noqa: E402
-from storage.scope import SYSTEM, serving  # noqa: E402
+from storage.scope import SYSTEM, see_all, serving  # noqa: E402
 from tests.databases import server  # noqa: E402
 
 NOW = datetime(2020, 4, 24, 2, tzinfo=UTC)
@@ -87,6 +87,7 @@ def fill(sessions: sessionmaker[Session], *, people: int, items: int, trail: int
 
 def _renumber(sessions: sessionmaker[Session]) -> None:
     with sessions.kw["bind"].begin() as connection:
+        see_all(connection)
         for table in ("person", "item", "exchange", "unit"):
             connection.exec_driver_sql(
                 f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))"
@@ -137,8 +138,8 @@ def _items(db: Session, count: int) -> None:
 
 def _questions(db: Session, count: int) -> None:
     _put(db, "exchange", (
-        {"id": number, "channel": "bench", "message_id": str(number), "address": str(number), "said": f"问{number}",
-         "reply": {}, "route": "ask", "edition": "1", "at": NOW, "took_ms": 1}
+        {"id": number, "channel": "bench", "message_id": str(number), "address": str(number),
+         "said": secrets.encrypt(db, f"问{number}"), "reply": secrets.encrypt(db, "{}"), "route": "ask", "edition": "1", "at": NOW, "took_ms": 1}
         for number in range(1, count + 1)
     ))  # fmt: skip
     _put(db, "question", (

@@ -25,7 +25,7 @@ from bot.settings import Settings, ensure_key
 from bot.texts import say
 from storage import audit, deliveries, secrets
 from storage.db import make_engine, make_sessions, transaction
-from storage.scope import OPERATOR, serving
+from storage.scope import OPERATOR, SETTING, see_all, serving
 
 MANIFEST = "manifest.json"
 DATABASES: Mapping[str, str] = {"sqlite": "countydesk.db", "postgresql": "countydesk.dump"}
@@ -141,13 +141,14 @@ def _dump_postgresql(engine: Engine, folder: Path) -> dict[str, Any]:
         # The transaction keeps the snapshot while the dump is written, however long that takes.
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         snapshot = connection.execute(text("SELECT pg_export_snapshot()")).scalar_one()
+        see_all(connection)
         names = MetaData()
         names.reflect(connection)
         rows = _counts(connection, names.tables)
         found = revision(connection)
         target = folder / DATABASES["postgresql"]
         _postgresql(
-            "pg_dump", engine.url, "--format=custom", "--no-owner", "--no-privileges", "--snapshot", snapshot, f"--file={target}"
+            "pg_dump", engine.url, "--format=custom", "--enable-row-security", "--no-owner", "--no-privileges", "--snapshot", snapshot, f"--file={target}"
         )  # fmt: skip
     return {"revision": found, "rows": rows}
 
@@ -157,11 +158,13 @@ def _counts(connection: Connection, names: Iterable[str]) -> dict[str, int]:
 
 
 def _postgresql(program: str, url: URL, *words: str) -> None:
-    """Run a program of PostgreSQL's on a database; the password goes by the environment, not by the process list."""
+    """Run a program of PostgreSQL's on a whole database; the password goes by the environment, not by the process list."""
     if shutil.which(program) is None:
         raise Refused(say("backup.no_program", program=program))
     plain = url.set(drivername="postgresql", password=None).render_as_string()
-    environment = {**os.environ, **({"PGPASSWORD": str(url.password)} if url.password else {})}
+    environment = {**os.environ, "PGOPTIONS": f"{os.environ.get('PGOPTIONS', '')} -c {SETTING}=system"}
+    if url.password:
+        environment["PGPASSWORD"] = str(url.password)
     subprocess.run([program, *words, f"--dbname={plain}"], env=environment, check=True, capture_output=True, text=True)
 
 
@@ -225,6 +228,7 @@ def _occupied(url: URL) -> bool:
         with engine.connect() as connection:
             names = MetaData()
             names.reflect(connection)
+            see_all(connection)
             used = [name for name in names.tables if name not in OWN]
             return any(connection.execute(select(text("1")).select_from(table(one)).limit(1)).first() for one in used)
     except SQLAlchemyError as error:
@@ -266,11 +270,12 @@ def _into_postgresql(chosen: Settings, manifest: Mapping[str, Any], folder: Path
 
 
 def _clear(engine: Engine) -> None:
-    """Drop the tables of a database in which nobody has anything."""
+    """Drop the tables of a PostgreSQL database in which nobody has anything."""
     with engine.begin() as connection:
         names = MetaData()
         names.reflect(connection)
-        names.drop_all(connection)
+        for name in names.tables:
+            connection.exec_driver_sql(f'DROP TABLE IF EXISTS "{name}" CASCADE')  # with the policies that name it
 
 
 def _settled(chosen: Settings, manifest: Mapping[str, Any], url: str, now: datetime) -> Restored:
@@ -279,6 +284,7 @@ def _settled(chosen: Settings, manifest: Mapping[str, Any], url: str, now: datet
     engine: Engine = sessions.kw["bind"]
     try:
         with engine.connect() as connection:
+            see_all(connection)
             rows = _counts(connection, manifest["rows"])
         if rows != manifest["rows"]:
             raise Refused(say("backup.counts"))

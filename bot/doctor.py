@@ -24,7 +24,7 @@ from bot.settings import KEY_BYTES, Settings
 from bot.texts import say
 from knowledge.base import load
 from knowledge.model import KnowledgeError
-from storage import audit, deliveries, editions, secrets
+from storage import audit, deliveries, editions, policies, secrets
 from storage.db import WAL_SINCE, Unfit, make_engine, make_sessions, sqlite_driver, transaction
 from storage.models import Audit
 from storage.scope import SYSTEM, serving
@@ -230,6 +230,20 @@ def schema(patient: Patient) -> Finding:
     return _judge(good, say("doctor.schema", revision=found), say("doctor.schema_remedy"))
 
 
+def row_security(patient: Patient) -> Finding | None:
+    """Whether PostgreSQL keeps rows to those who may see them, whatever statement asks."""
+    if patient.sessions is None or _engine(patient.sessions).dialect.name != "postgresql":
+        return None
+    with transaction(patient.sessions) as db:
+        lacking, exempt = policies.unprotected(db.connection()), policies.exempt(db.connection())
+    if lacking:
+        what = say("doctor.unprotected", tables="、".join(lacking))
+        return Finding(state="problem", what=what, remedy=say("doctor.unprotected_remedy"))
+    return _judge(
+        not exempt, say("doctor.row_security", exempt=exempt), say("doctor.row_security_remedy"), state="advice"
+    )
+
+
 def knowledge(patient: Patient) -> Finding:
     """Whether the knowledge files can be read."""
     try:
@@ -422,6 +436,7 @@ CHECKS: tuple[Check, ...] = (
     zone,
     keys,
     schema,
+    row_security,
     key_fits,
     half_rotated,
     trail,

@@ -124,8 +124,13 @@ def make_sessions(engine: Engine, data_key: bytes = b"", audit_key: bytes = b"")
 
     `data_key` encrypts personal values (storage.secrets), `audit_key` proves who wrote the audit (storage.audit).
     """
-    from storage.scope import ScopedSession  # not at the top: it imports the models, and they the column type above
+    from storage.scope import (
+        ScopedSession,
+        tell,
+    )  # not at the top: it imports the models, and they the column type above
 
+    if engine.dialect.name == "postgresql":
+        tell(engine)
     info = {"data_key": data_key, "audit_key": audit_key}
     return sessionmaker(engine, class_=ScopedSession, expire_on_commit=False, info=info)
 

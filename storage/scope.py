@@ -1,8 +1,10 @@
 """Who may see and change what. One place filters every read, one guards every write; outside scope is "not found".
 
 A session serves one viewer at a time. A session without one finds nothing of any body: scope is denied by default.
+On PostgreSQL the same holds once more below (storage.policies), for which each transaction is told its viewer.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,12 +12,12 @@ from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, Table, and_, event, false, inspect, or_, select, true
-from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, with_loader_criteria
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, event, false, inspect, or_, select, true
+from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, UOWTransaction, with_loader_criteria
 from sqlalchemy.orm.interfaces import ORMOption
 from sqlalchemy.sql import visitors
 
-from storage.models import Audit, Base, Body, Invitation, MaybeOfBody, OfBody, Person, Role
+from storage.models import Base, Body, Invitation, MaybeOfBody, OfBody, Person, Role
 
 ROLES: Mapping[str, str] = {
     "county_officer": "县级经办人",
@@ -178,6 +180,7 @@ def viewer_of(db: Session) -> Viewer:
 SCOPED: tuple[Any, ...] = tuple(
     mapper.class_ for mapper in Base.registry.mappers if issubclass(mapper.class_, OfBody | MaybeOfBody | Body | Person)
 )
+GIVEN = (Role, Invitation)
 _TABLES = frozenset(one.__tablename__ for one in SCOPED)
 _TOUCHING: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()  # Any: statements, each as itself
 
@@ -252,13 +255,13 @@ def _provincial(viewer: Viewer) -> list[Grant]:
 def _guard(db: Session, _context: UOWTransaction, _instances: object) -> None:
     """Refuse rows of places that the viewer does not reach, before and after the change.
 
-    The trail may name any body, and who may change people is decided by MAY.
+    Who may change people and give roles is decided by MAY: administrators give roles where they read nothing.
     """
     viewer = viewer_of(db)
     if viewer.system:
         return
     for row in (*db.new, *db.dirty, *db.deleted):
-        if isinstance(row, Audit) or not isinstance(row, OfBody | MaybeOfBody | Body):
+        if not isinstance(row, OfBody | MaybeOfBody | Body):
             continue
         roles = READERS if isinstance(row, OfBody | Body) else tuple(ROLES)
         if isinstance(row, Body):
@@ -276,3 +279,72 @@ def _guard(db: Session, _context: UOWTransaction, _instances: object) -> None:
 def _was_and_is(row: Any, name: str) -> set[Any]:  # Any: a mapped object and its column's values
     history = inspect(row).attrs[name].history
     return {value for value in (*history.deleted, getattr(row, name)) if value is not None}
+
+
+# --- whom PostgreSQL is told of -----------------------------------------------------------------------------------------
+
+SETTING = "countydesk.viewer"
+_TELL = f"SELECT set_config('{SETTING}', %s, true)"
+_NAMED = re.compile(rf"\b(?:{'|'.join(sorted(_TABLES))})\b")
+
+
+@lru_cache(maxsize=4096)
+def told(viewer: Viewer) -> str:
+    """A viewer as policies read them: `system`, or their number and arrays, `7|{3}|{62%}|…`, see the order below."""
+    if viewer.system:
+        return "system"
+    readers = [grant for grant in viewer.grants if grant.role in READERS]
+    arrays = [array for held in (readers, viewer.grants) for array in (_own(held), _within(held))]
+    return "|".join((str(viewer.person_id or ""), *arrays, _within(_provincial(viewer))))
+
+
+def _own(held: Collection[Grant]) -> str:
+    return "{" + ",".join(str(one.body_id) for one in held if one.body_id is not None) + "}"
+
+
+def _within(held: Collection[Grant]) -> str:
+    return "{" + ",".join(f"{one.prefix}%" for one in held if one.division_code) + "}"
+
+
+def see_all(connection: Connection) -> None:
+    """Let what is left of a transaction outside any session see every row: a backup's counts."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(_TELL, ("system",))
+
+
+def tell(engine: Engine) -> None:
+    """Tell the transactions of sessions on PostgreSQL whom they serve, each time before it matters and has changed."""
+    event.listen(engine, "begin", _forget)
+    event.listen(engine, "rollback_savepoint", _forget_told)
+    event.listen(engine, "before_cursor_execute", _tell)
+
+
+def _forget(connection: Connection) -> None:
+    connection.info.pop("serves", None)
+    connection.info.pop("told", None)
+
+
+def _forget_told(connection: Connection, _name: str, _context: object) -> None:
+    connection.info["told"] = None  # the setting is undone with what came after the savepoint
+
+
+@event.listens_for(Session, "after_begin")
+def _begin(db: Session, _transaction: SessionTransaction, connection: Connection) -> None:
+    connection.info["serves"] = db.info
+
+
+def _tell(connection: Connection, _cursor: object, statement: str, *_rest: object) -> None:
+    serves = connection.info.get("serves")
+    if serves is None or not _names_scoped(statement):
+        return
+    viewer = serves.get("viewer", NOBODY)
+    if connection.info.get("told", NOBODY) != viewer:  # nobody is what a transaction begins with
+        driver: Any = connection.connection.driver_connection  # Any: psycopg's connection
+        driver.execute(_TELL, (told(viewer),))
+        connection.info["told"] = viewer
+
+
+@lru_cache(maxsize=4096)
+def _names_scoped(statement: str) -> bool:
+    """Whether the text of a statement names a scoped table, or something of the same name."""
+    return _NAMED.search(statement) is not None

@@ -15,7 +15,7 @@ from bot.settings import Paths, Settings
 from storage import audit
 from storage.db import transaction
 from storage.models import Audit, Switch
-from storage.scope import OPERATOR, serving
+from storage.scope import OPERATOR, see_all, serving
 from tests.conftest import JUNE, serve
 
 GUARDED = ("audit", "seal", "anchor")
@@ -50,6 +50,7 @@ def unguard(connection: Connection) -> None:
 
 def tamper(sessions: sessionmaker[Session], *statements: str) -> None:
     with engine_of(sessions).begin() as connection:
+        see_all(connection)
         unguard(connection)
         for statement in statements:
             connection.exec_driver_sql(statement)
@@ -88,6 +89,7 @@ def test_nobody_changes_or_deletes_a_row(sealed: sessionmaker[Session], statemen
     with engine_of(sealed).begin() as connection:
         connection.exec_driver_sql(anchor)
     with pytest.raises(DBAPIError, match="append-only"), engine_of(sealed).begin() as connection:
+        see_all(connection)
         connection.exec_driver_sql(statement)
 
 
@@ -110,6 +112,7 @@ def test_the_database_in_memory_is_guarded_too(running: Desk) -> None:
 
 def test_lost_triggers_are_noticed(sessions: sessionmaker[Session]) -> None:
     with engine_of(sessions).begin() as connection:
+        see_all(connection)
         assert audit.guarded(connection)
         unguard(connection)
         assert not audit.guarded(connection)
@@ -277,6 +280,7 @@ def test_a_forged_anchor_is_named(sealed: sessionmaker[Session]) -> None:
     forged = "INSERT INTO anchor (position, digest, rows, at, mac) SELECT position, digest, 3, '2020-06-01 04:00:00+00', digest FROM seal WHERE position = 3"
     old = "DELETE FROM audit WHERE id <= 3", "DELETE FROM seal WHERE position <= 3"
     with engine_of(sealed).begin() as connection:
+        see_all(connection)
         for statement in (forged, *old):
             connection.exec_driver_sql(statement)
     assert flaws(sealed) == [("anchor", None)]

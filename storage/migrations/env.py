@@ -8,6 +8,8 @@ from sqlalchemy import inspect
 from storage.audit import guard
 from storage.db import UTCDateTime, make_engine
 from storage.models import Base
+from storage.policies import protect
+from storage.scope import SETTING
 
 
 def _render(kind: str, item: object, _context: object) -> str | Literal[False]:
@@ -22,6 +24,7 @@ try:
     with engine.connect() as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET statement_timeout = 0")  # a large table takes its time
+            connection.exec_driver_sql(f"SET {SETTING} = 'system'")
         context.configure(
             connection=connection,
             target_metadata=Base.metadata,
@@ -33,6 +36,8 @@ try:
             context.run_migrations()
             if inspect(connection).has_table("anchor"):
                 guard(connection)  # again each time: a migration that makes a table anew on SQLite drops its triggers
+            if context.get_context().get_current_revision() == context.get_head_revision():
+                protect(connection)  # likewise, for the tables that a migration has added
         connection.commit()
 finally:
     engine.dispose()

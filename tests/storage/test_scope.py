@@ -18,6 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import JSON, delete, exists, func, insert, inspect, select, union_all, update
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session, aliased, sessionmaker
 
 from storage import audit, scope
@@ -355,14 +356,15 @@ def test_a_foreign_write_is_refused(country: Country, role: str) -> None:
             if mapped is CallTask:
                 made.called_on = NOW.date() + timedelta(days=1)
             reached = place in visible(role, one.grants[0].division_code or COUNTIES[0])
+            read = reached or mapped in scope.GIVEN
             if issubclass(mapped, MaybeOfBody) and role not in (*COUNTY, "city"):
                 reached = place[:2] == PROVINCES[0][:2]  # administrators invite people whose work they do not see
             with country.sessions() as db, scope.serving(db, one):
                 db.add(made)
-                if reached:
+                if reached and (read or db.get_bind().dialect.name == "sqlite"):
                     db.flush()
-                else:
-                    with pytest.raises(OutOfScope):
+                else:  # PostgreSQL gives nobody the number of a row that they do not read
+                    with pytest.raises(ProgrammingError if reached else OutOfScope):
                         db.flush()
                 db.rollback()
 
