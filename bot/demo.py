@@ -92,6 +92,7 @@ def _person(db: Session, one: dict[str, str], places: dict[str, int]) -> None:
         bindings.bind(db, person, "web", one["web"], NOW)
 
 
+_VISIT = {"visited_on": "2020-03-30", "visitors": "样例子、样例丑", "seen": "清单所列站点和项目（样例）"}
 _SAID: dict[str, tuple[str, dict[str, Any]]] = {  # event → who does it, "" the county's officer, and with what
     "issue": ("样例丑", {}),
     "acknowledge": ("", {"measure": "逐项核对，明确责任人，限期整改（样例）"}),
@@ -101,12 +102,18 @@ _SAID: dict[str, tuple[str, dict[str, Any]]] = {  # event → who does it, "" th
     "grant_extension": ("样例子", {}),
     "claim": ("样例子", {}),
     "return": ("样例子", {"lines": {"整体": "材料没有盖章（样例）"}}),
-    "propose": ("样例子", {"method": "现场考察", "finding": "实地查看，与台账一致（样例）"}),
+    "propose": ("样例子", {"method": "现场考察", "record": _VISIT, "finding": "实地查看，与台账一致（样例）"}),
     "close": ("样例丑", {}),
-    "confirm": ("样例子", {"check": "回头看", "method": "现场考察", "finding": "整改属实（样例）"}),
+    "confirm": ("样例子", {"check": "回头看", "method": "现场考察", "record": _VISIT, "finding": "整改属实（样例）"}),
     "reopen": (
         "样例子",
-        {"check": "回头看", "method": "现场考察", "finding": "问题又出现（样例）", "due_on": "2020-06-30"},
+        {
+            "check": "回头看",
+            "method": "现场考察",
+            "record": _VISIT,
+            "finding": "问题又出现（样例）",
+            "due_on": "2020-06-30",
+        },
     ),
     "withdraw": ("样例丑", {"reason": "误列（样例）"}),
     "refer": ("样例丑", {"document": "样例〔2020〕1号", "reason": "逾期未整改（样例）"}),

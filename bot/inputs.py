@@ -181,15 +181,17 @@ def stages(text: str, read: Callable[[str], date]) -> list[tuple[date, str]]:
     return sorted(found)
 
 
-_NUMERALS = {"一": 1, "二": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10}
+_TENS = re.compile("([一二三四五六七八九])?十([一二三四五六七八九])?")
+_NUMERALS = {"一": 1, "二": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9}
 
 
 def numbers(text: str) -> list[int]:
     """The numbers of a list, in order and each once: 1、3、5 · 1-5 · 1到3和7 · 一、三. Empty for none."""
     typed = unicodedata.normalize("NFKC", text)
-    typed = re.sub("[一二三四五六七八九十]", lambda match: str(_NUMERALS[match.group()]), typed)
+    typed = _TENS.sub(lambda match: str(_NUMERALS.get(match[1], 1) * 10 + _NUMERALS.get(match[2], 0)), typed)
+    typed = re.sub("[一二三四五六七八九]", lambda match: str(_NUMERALS[match.group()]), typed)
     found: list[int] = []
-    for first, last in re.findall(r"(\d{1,4})(?:\s*(?:-|—|~|至|到)\s*(?:第)?(\d{1,4}))?", typed):
+    for first, last in re.findall(r"(\d{1,4})(?:\s*(?:号|项|条)?\s*(?:-|—|~|至|到)\s*(?:第)?(\d{1,4}))?", typed):
         until = int(last) if last else int(first)
         found += range(int(first), min(until, int(first) + 200) + 1)
     return list(dict.fromkeys(found))

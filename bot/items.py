@@ -136,7 +136,7 @@ def card(turn: Turn, item: Item, options: Sequence[Option]) -> Reply:
         overdue=items.overdue_days(item, today(turn)),
         lines=lines_shown(turn, checklist(turn, item)),
         missing={line.id for line in gaps(turn, item)},
-        evidence=len(evidence.standing(turn.db, item)),
+        evidence=sum(one.line != evidence.VISIT for one in evidence.standing(turn.db, item)),
         lost=len(evidence.standing(turn.db, item, "refused", "lost")),
         shut=len(evidence.standing(turn.db, item, "quarantined")),
         elsewhere=[(place_of(turn, one), one.number) for one in evidence.elsewhere(turn.db, item)],
@@ -297,31 +297,51 @@ def eligible(turn: Turn, events: Sequence[str]) -> list[Item]:
     rules = [items.TRANSITIONS[event] for event in events if set(items.TRANSITIONS[event].roles) & turn.viewer.roles]
     states = sorted({state for rule in rules for state in rule.before})
     found = items.working(turn.db, *states) if states else []
-    codes = bodies.codes(turn.db, {item.body_id for item in found})
-    return [item for item in found if _may(turn, item, codes[item.body_id], events)]
+    allowed = possible(turn, found)
+    return [item for item in found if not allowed[item.id].isdisjoint(events)]
 
 
 def may(turn: Turn, item: Item, events: Sequence[str]) -> bool:
-    """Whether the viewer has a role for one of the events there, and the item's state allows it."""
-    return _may(turn, item, bodies.codes(turn.db, {item.body_id})[item.body_id], events)
+    """Whether one of the events is possible for the viewer on an item now."""
+    return not possible(turn, [item])[item.id].isdisjoint(events)
 
 
-def _may(turn: Turn, item: Item, code: str, events: Sequence[str]) -> bool:
-    held = {
+def possible(turn: Turn, found: Sequence[Item]) -> dict[int, set[str]]:
+    """The events that the viewer may do on each item now: by role there, by the table, and by what they have done."""
+    codes = bodies.codes(turn.db, {item.body_id for item in found})
+    own, pilot = items.parts(turn.db, found), bool(turn.given.get("pilot_mode"))
+    return {
+        item.id: {
+            event
+            for event, rule in items.TRANSITIONS.items()
+            if held & set(rule.roles) and items.allows(item, event) and not _barred(event, own[item.id], pilot=pilot)
+        }
+        for item in found
+        for held in [_held(turn, item, codes[item.body_id])]
+    }
+
+
+def _held(turn: Turn, item: Item, code: str) -> set[str]:
+    """The viewer's roles at an item's body."""
+    return {
         grant.role
         for grant in turn.viewer.grants
         if grant.body_id == item.body_id or (grant.division_code and code.startswith(grant.prefix))
     }
-    for event in events:
-        rule = items.TRANSITIONS[event]
-        asked = item.asked_due_on is not None or event not in ("grant_extension", "deny_extension")
-        if held & set(rule.roles) and item.state in rule.before and rule.waiting in ("", item.waiting) and asked:
-            return True
-    return False
 
 
-def why_not(turn: Turn, item: Item) -> str:
-    """The line that says what an item is now, and by whom, to somebody who wants what its state does not allow."""
+def _barred(event: str, own: Sequence[str], *, pilot: bool) -> str:
+    """What somebody has done that keeps them from an event; a small office's one person may do all but sign twice."""
+    return items.same_person(event, own) if not pilot or event in items.SIGNATURES else ""
+
+
+def why_not(turn: Turn, item: Item, events: Sequence[str]) -> str:
+    """The line for somebody who wants what is not possible: what they have done already, or what the item is now."""
+    own = items.parts(turn.db, [item])[item.id]
+    held = _held(turn, item, bodies.codes(turn.db, {item.body_id})[item.body_id])
+    open_to = [one for one in events if held & set(items.TRANSITIONS[one].roles) and items.allows(item, one)]
+    if done := next(filter(None, (items.same_person(one, own) for one in open_to)), ""):
+        return say("items.same_person", event=done)
     return overtaken(turn, items.Overtaken(item, items.trail(turn.db, item.id)[-1]))
 
 
@@ -348,7 +368,7 @@ def _start(turn: Turn, form: Form) -> Answers:
     if typed:
         item, version = named(turn, typed)
         if not may(turn, item, form.events) and item.version == version:
-            raise Refused(why_not(turn, item))
+            raise Refused(why_not(turn, item, form.events))
         return {"item": [item.id, version]}
     allowed = eligible(turn, form.events)
     if not allowed:
@@ -365,7 +385,7 @@ def _which(form: Form) -> Step:
             raise Invalid(say("items.which"))
         item, version = named(turn, text, eligible(turn, form.events))
         if not may(turn, item, form.events):
-            raise Refused(why_not(turn, item))
+            raise Refused(why_not(turn, item, form.events))
         return [item.id, version]
 
     return Step(key="item", ask=say("items.which"), parse=parse, options=options)

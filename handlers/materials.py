@@ -42,7 +42,7 @@ def _which(turn: Turn) -> Reply:
 
 
 def _option(proof: Evidence, file: File, names: dict[str, str]) -> Option:
-    label = say("materials.option", file=file, line=names.get(proof.line, ""))
+    label = say("materials.option", file=file, line=names.get(proof.line, proof.line))
     return Option(label=label, value=f"打开材料 {file.id}")
 
 

@@ -22,9 +22,9 @@ from bot.messages import Option, Refused, Reply, Turn
 from bot.papers import Heading, Paper, Table, write
 from bot.texts import say
 from bot.workdays import LOCAL
-from storage import bodies, evidence, files, funds, items
+from storage import bodies, evidence, files, funds, items, milestones
 from storage.items import STATES
-from storage.models import Body, Item, ItemEvent, ItemUnit, Unit
+from storage.models import Body, Item, ItemEvent, ItemUnit, Milestone, Unit
 from storage.scope import reaches
 
 OFFERED = 9  # bodies in a list to choose from
@@ -36,10 +36,11 @@ _IN_A_MONTH = ("issue", "submit", "agree", "return", "close", "confirm", "reopen
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """An item with what has happened to it, and its units with the responsible person, as the list names them."""
+    """An item with what has happened to it, its stages, and its units with the responsible person as listed."""
 
     item: Item
     past: Sequence[ItemEvent]
+    stages: Sequence[Milestone]
     units: str
     person: str
 
@@ -72,10 +73,12 @@ def _records(db: Session, found: Sequence[Item]) -> list[Record]:
     wanted = select(ItemUnit, Unit).join(Unit, Unit.id == ItemUnit.unit_id).where(ItemUnit.item_id.in_(ids))
     for responsible, unit in db.execute(wanted.order_by(ItemUnit.leads.desc(), ItemUnit.id)):
         units[responsible.item_id].append((unit.name, responsible.person))
+    stages = milestones.of(db, ids)
     return [
         Record(
             item=item,
             past=past[item.id],
+            stages=stages[item.id],
             units="、".join(name for name, _ in units[item.id]),
             person=next((person for _, person in units[item.id] if person), ""),
         )
@@ -160,6 +163,7 @@ def _told(turn: Turn, number: int, one: Record) -> str:
         number=number,
         item=one.item,
         units=one.units,
+        stages=_stages(one, today(turn)),
         person=one.person,
         state=STATES[one.item.state],  # type: ignore[index]  # the column holds states only
         overdue=items.overdue_days(one.item, today(turn)),
@@ -171,6 +175,11 @@ def _told(turn: Turn, number: int, one: Record) -> str:
         checked_on=_local(check.at) if check else None,
         referred=said_of(one.past, "refer") if one.item.state == "referred" else None,
     )
+
+
+def _stages(one: Record, until: date) -> str:
+    """The stages of an item and which of them were done by the end of a day; empty when it has none."""
+    return say("papers.stages", stages=one.stages, until=until) if one.stages else ""
 
 
 def _money(db: Session, body: Body, year: int, on: date) -> str:
@@ -201,7 +210,7 @@ def monthly(turn: Turn, body: Body, year: int, first: date) -> Paper:
     rows = [
         (
             one.item.number,
-            one.item.problem,
+            "\n".join(filter(None, (one.item.problem, _stages(one, until)))),
             say("papers.short_day", day=due),
             STATES[state],
             _doings(_within(one, first, until)),
@@ -309,7 +318,7 @@ def follow_up(turn: Turn, item: Item) -> Paper:
         said = event.said
         parts.append(Heading(text=say("papers.check_heading", number=number)))
         shown = [
-            said.get("check", ""), said.get("method", ""), said.get("record", ""), said.get("finding", ""),
+            said.get("check", ""), said.get("method", ""), _record(event), said.get("finding", ""),
             say("papers.result", event=event), name_of(turn, event.person_id), say("papers.day", day=_local(event.at)),
         ]  # fmt: skip
         parts.append(_form(titles, shown))
@@ -317,6 +326,12 @@ def follow_up(turn: Turn, item: Item) -> Paper:
         parts.append(_form(titles, [say("papers.blank")] * (titles.count("|") + 1)))
     title = say("papers.check_title", number=item.number)
     return Paper(title=title, parts=[*parts, say("papers.check_signatures")])
+
+
+def _record(event: ItemEvent) -> str:
+    """What a check is proved by: a visit with its photos, a call, or waybills."""
+    record = event.said.get("record", "")
+    return say("papers.record", record=record, photos=len(event.said.get("files", ()))) if record else ""
 
 
 # --- what was typed --------------------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ from bot.items import (
     eligible,
     flow_of,
     listed,
-    may,
     named,
+    possible,
     ref,
     route_of,
     today,
@@ -66,10 +66,11 @@ def history(turn: Turn) -> Reply:
 def _next(turn: Turn, item: Item) -> list[Option]:
     """What the viewer can do with an item now."""
     at = ref(item)
-    staged = bool(milestones.planned(turn.db, item.id))
-    actions = [one for one in _ACTIONS if one[0] != ("plan",) or staged or item.kind == "分阶段"]
-    found = [Option(label=label, value=f"{form} {at}") for events, label, form in actions if may(turn, item, events)]
-    if staged and may(turn, item, ("report",)):
+    stages = milestones.planned(turn.db, item.id)
+    actions = [one for one in _ACTIONS if one[0] != "plan" or stages or item.kind == "分阶段"]
+    allowed = possible(turn, [item])[item.id]
+    found = [Option(label=label, value=f"{form} {at}") for event, label, form in actions if event in allowed]
+    if "report" in allowed and any(one.done_on is None for one in stages):
         found.append(Option(label="阶段完成", value=f"阶段完成 {at}"))
     if evidence.materials(turn.db, item):
         found.append(Option(label="看材料", value=f"看材料 #{item.id}"))
@@ -77,28 +78,28 @@ def _next(turn: Turn, item: Item) -> list[Option]:
 
 
 _ACTIONS = (
-    (("acknowledge",), "签收，填整改措施", "签收事项"),
-    (("agree",), "同意，申请销号", "同意"),
-    (("decline",), "退给经办人", "退给经办人"),
-    (("report",), "报进展", "报进展"),
-    (("plan",), "安排阶段", "安排阶段"),
-    (("attach",), "传材料", "传材料"),
-    (("request",), "申请销号", "申请销号"),
-    (("ask_extension",), "申请延期", "申请延期"),
-    (("recall",), "撤回申请", "撤回申请"),
-    (("issue",), "下发", "下发事项"),
-    (("claim",), "认领核查", "认领事项"),
-    (("propose",), "提请销号", "提请销号"),
-    (("return",), "退回补充", "退回事项"),
-    (("release",), "放弃认领", "放弃认领"),
-    (("close",), "同意销号", "同意"),
-    (("refuse",), "不同意销号", "不同意销号"),
-    (("confirm",), "记录回头看", "回头看记录"),
-    (("recur",), "登记再次发生", "再次发生"),
-    (("grant_extension",), "批准延期", "批准延期"),
-    (("deny_extension",), "不批延期", "不批延期"),
-    (("withdraw",), "移出清单", "移出清单"),
-    (("refer",), "转处理", "转处理"),
+    ("acknowledge", "签收，填整改措施", "签收事项"),
+    ("agree", "同意，申请销号", "同意"),
+    ("decline", "退给经办人", "退给经办人"),
+    ("report", "报进展", "报进展"),
+    ("plan", "安排阶段", "安排阶段"),
+    ("attach", "传材料", "传材料"),
+    ("request", "申请销号", "申请销号"),
+    ("ask_extension", "申请延期", "申请延期"),
+    ("recall", "撤回申请", "撤回申请"),
+    ("issue", "下发", "下发事项"),
+    ("claim", "认领核查", "认领事项"),
+    ("propose", "提请销号", "提请销号"),
+    ("return", "退回补充", "退回事项"),
+    ("release", "放弃认领", "放弃认领"),
+    ("close", "同意销号", "同意"),
+    ("refuse", "不同意销号", "不同意销号"),
+    ("confirm", "记录回头看", "回头看记录"),
+    ("recur", "登记再次发生", "再次发生"),
+    ("grant_extension", "批准延期", "批准延期"),
+    ("deny_extension", "不批延期", "不批延期"),
+    ("withdraw", "移出清单", "移出清单"),
+    ("refer", "转处理", "转处理"),
 )
 
 

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from bot.dialogue import Route
@@ -38,12 +39,16 @@ from bot.items import (
 )  # fmt: skip
 from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
-from storage import items, links
+from storage import evidence, items, links
 from storage.models import Item
 from storage.secrets import without_phones
 
 MOST_WAYBILLS = 50
-CALLED_WITHIN = 180  # days, of a call whose year is not named
+RECORDED_WITHIN = 180  # days, of a call or visit whose year is not named
+PHOTOS_SINCE = timedelta(minutes=30)
+_VISIT = re.compile(
+    r"(?P<who>[^，,；;\n]{2,}?)\s*(?:[，,；;\n]|(?:实地|现场)?(?:查看|核查|看|去|到)了?)\s*(?P<where>.*[一-鿿].+)", re.S
+)
 UNLINKED = "不在清单上"
 
 # --- lists -----------------------------------------------------------------------------------------------------------
@@ -52,7 +57,7 @@ UNLINKED = "不在清单上"
 def queue(turn: Turn) -> Reply:
     """What waits to be claimed and what is being verified, the longest waiting first."""
     return _list(
-        turn, sorted(eligible(turn, ("claim", "propose")), key=lambda one: (one.state == "verifying", one.submitted_at))
+        turn, sorted(eligible(turn, ("claim", "return")), key=lambda one: (one.state == "verifying", one.submitted_at))
     )
 
 
@@ -91,7 +96,7 @@ def _agreed(turn: Turn) -> Answers:
     for item, version in named_ones:
         event = next((one for one in ("agree", "close") if may(turn, item, (one,))), None)
         if event is None and item.version == version:
-            cannot.append(why_not(turn, item))
+            cannot.append(why_not(turn, item, ("agree", "close")))
         else:
             found.append([item.id, version, event or "agree"])
     if not found:
@@ -189,7 +194,7 @@ def _issue_day(turn: Turn, text: str) -> Any:  # Any: an ISO date
 
 
 def _needs_record(answers: Answers) -> bool:
-    return answers.get("method") in AT_A_DISTANCE
+    return answers.get("method") in RECORDED
 
 
 def _ask_record(_turn: Turn, answers: Answers) -> str:
@@ -205,20 +210,50 @@ def _read_record(turn: Turn, text: str) -> dict[str, Any]:  # Any: JSON
 
 
 def record_of(turn: Turn, method: str, text: str) -> dict[str, Any]:  # Any: JSON
-    """What proves a check at a distance: who was called and when, or the waybills that were traced. Raises Invalid."""
+    """What proves a check: who went where, who was called and when, or the waybills that were traced. Raises Invalid."""
     if method == "物流追溯":
         return {"waybills": _waybills(text)}
+    unclear = say("review.visit_unclear") if method == evidence.VISIT else say("review.call_unclear")
     try:
-        typed, who = day_within(text)
-        called_on = day(typed, today(turn))
+        typed, rest = day_within(text)
+        on = day(typed, today(turn))
     except ValueError:
-        raise Invalid(say("review.call_unclear")) from None
-    guessed = (
-        "20" not in typed and (today(turn) - called_on).days > CALLED_WITHIN
-    )  # tomorrow, taken for last year's day
-    if asks(text) or len(re.findall("[一-鿿]", who)) < 2 or called_on > today(turn) or guessed:
-        raise Invalid(say("review.call_unclear"))
-    return {"called_on": called_on.isoformat(), "called": without_phones(who)[:200]}
+        raise Invalid(unclear) from None
+    guessed = "20" not in typed and (today(turn) - on).days > RECORDED_WITHIN  # tomorrow, taken for last year's day
+    if asks(text) or len(re.findall("[一-鿿]", rest)) < 2 or on > today(turn) or guessed:
+        raise Invalid(unclear)
+    if method != evidence.VISIT:
+        return {"called_on": on.isoformat(), "called": without_phones(rest)[:200]}
+    visit = _VISIT.fullmatch(rest)
+    if visit is None:
+        raise Invalid(unclear)
+    return {"visited_on": on.isoformat(), "visitors": visit["who"][:100], "seen": visit["where"][:300]}
+
+
+def _is_visit(answers: Answers) -> bool:
+    return answers.get("method") == evidence.VISIT
+
+
+def _read_photos(turn: Turn, text: str) -> list[int]:
+    """The photos that were sent for a visit; none when there are none. Raises Invalid."""
+    assert turn.user is not None  # a member's form
+    word = text.strip("。！! ")
+    found = evidence.loose_files(turn.db, turn.user.id, turn.now - PHOTOS_SINCE) if word == "发完了" else []
+    if word not in ("发完了", "没有照片") or (word == "发完了" and not found):
+        raise Invalid(say("review.photos_unclear"))
+    return found
+
+
+def _with_photos(flow: Flow) -> Flow:
+    """The form of a check whose photos of a visit are kept with the item, in one with the event."""
+
+    def done(turn: Turn, answers: Answers) -> Reply:
+        with turn.db.begin_nested():
+            if photos := answers.get("files"):
+                evidence.attach(turn.db, seen(turn, answers["item"][0]), photos, evidence.VISIT, turn.now)
+            return flow.done(turn, answers)
+
+    return replace(flow, done=done)
 
 
 def _waybills(text: str) -> list[str]:
@@ -279,10 +314,17 @@ def _checked(_turn: Turn, answers: Answers) -> dict[str, Any]:  # Any: JSON
     return {key: value for key, value in fields(answers).items() if key != "result"}
 
 
-AT_A_DISTANCE = ("电话回访", "物流追溯")  # methods that are recorded: storage.items.METHODS
+RECORDED = (evidence.VISIT, "电话回访", "物流追溯")  # methods that are recorded: storage.items.METHODS
 _METHOD = choice("method", say("review.ask_method"), items.METHODS)
 _FINDING = words("finding", _ask_finding, 4)
 _RECORD = Step(key="record", ask=_ask_record, parse=_read_record, when=_needs_record)
+_PHOTOS = Step(
+    key="files",
+    ask=say("review.ask_photos"),
+    parse=_read_photos,
+    options=(Option(label="发完了", value="发完了"), Option(label="没有照片", value="没有照片")),
+    when=_is_visit,
+)
 _REASON = words("reason", say("review.ask_reason"), 2)
 _FORMS = {
     "下发事项": Form(
@@ -299,7 +341,9 @@ _FORMS = {
         events=("return",),
         steps=(Step(key="lines", ask=_ask_lines, parse=_read_lines),),
     ),
-    "提请销号": Form(name="提请销号", typed="提请销号", events=("propose",), steps=(_METHOD, _RECORD, _FINDING)),
+    "提请销号": Form(
+        name="提请销号", typed="提请销号", events=("propose",), steps=(_METHOD, _RECORD, _PHOTOS, _FINDING)
+    ),
     "不同意销号": Form(name="不同意销号", typed="不同意销号", events=("refuse",), steps=(_REASON,)),
     "回头看记录": Form(
         name="回头看记录",
@@ -309,6 +353,7 @@ _FORMS = {
             choice("check", say("review.ask_check"), items.CHECKS),
             _METHOD,
             _RECORD,
+            _PHOTOS,
             _FINDING,
             choice("result", say("review.ask_result"), ("通过", "不通过")),
             due("due_on", say("review.ask_new_due"), _failed),
@@ -350,10 +395,15 @@ _FORMS = {
 _NUMS = r"第?\s*\d{1,4}(?:\s*[、,，和及\-—~至到]\s*第?\s*\d{1,4})*\s*(?:号|项)?"
 _AGREE = rf"(?:(?P<before>{_NUMS})\s*(?:都|均|全部)?同意(?:销号)?|(?:全部|都)同意|同意\s*(?:全部|(?P<one>#\s*\d+(?:v\d+)?)|(?P<after>{_NUMS})))"
 _DONE = {"再次发生": _recur}  # what is done with the answers beside applying the event
+_VISITS = ("提请销号", "回头看记录")
 FLOWS = (
     _AGREED,
     *(
-        replace(flow_of(form), done=_DONE[form.name]) if form.name in _DONE else flow_of(form)
+        replace(flow_of(form), done=_DONE[form.name])
+        if form.name in _DONE
+        else _with_photos(flow_of(form))
+        if form.name in _VISITS
+        else flow_of(form)
         for form in _FORMS.values()
     ),
 )

@@ -4,6 +4,7 @@ Source: 商办建函〔2020〕144号 三(二).
 """
 
 import re
+import tempfile
 from pathlib import Path
 
 from sqlalchemy import select
@@ -11,13 +12,14 @@ from sqlalchemy.orm import Session
 
 from bot import templates
 from bot.dialogue import Route
+from bot.files import EXCEL, hand_out
 from bot.flows import Answers, Flow, Step
 from bot.items import SHOWN, brief, sure
 from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
 from bot.workbooks import Column, Sheet
 from bot.workdays import LOCAL
-from storage import samples
+from storage import files, samples
 from storage.models import Item, Sample
 from storage.samples import Draw
 
@@ -106,11 +108,15 @@ def drawn(turn: Turn) -> Reply:
     """A draw and what came of it: the newest one, or the one numbered."""
     match = re.fullmatch(_SHOW, turn.text)
     assert match is not None
-    known = samples.listed(turn.db)
-    sample = samples.numbered(turn.db, int(match["number"])) if match["number"] else known[0] if known else None
-    if sample is None:
+    return _shown(turn, _meant(turn, match["number"]))
+
+
+def _meant(turn: Turn, number: str | None) -> Sample:
+    """The draw of a number, or the newest one. Raises Refused when there is none."""
+    known = [samples.numbered(turn.db, int(number))] if number else samples.listed(turn.db)[:1]
+    if not known or known[0] is None:
         raise Refused(say("samples.no_sample"))
-    return _shown(turn, sample)
+    return known[0]
 
 
 def _shown(turn: Turn, sample: Sample) -> Reply:
@@ -131,6 +137,7 @@ def _shown(turn: Turn, sample: Sample) -> Reply:
     options = tuple(
         Option(label=brief(turn, found[one]), value=f"事项 #{one}") for one in (*left, *rest)[:SHOWN]
     )  # fmt: skip
+    options = (*options, Option(label="记录表（可打印）", value=f"抽查记录表 {sample.id}"))
     return Reply(text=text, options=options, route="samples.drawn")
 
 
@@ -185,11 +192,34 @@ def sheet(db: Session, sample: Sample, path: Path) -> int:
     return len(record)
 
 
+def name(sample: Sample) -> str:
+    """The name of a draw's sheet as a file."""
+    return say("samples.file", sample=sample)
+
+
+def printed(turn: Turn) -> Reply:
+    """The sheet of a draw as a link: the newest one, or the one numbered."""
+    match = re.fullmatch(_PRINT, turn.text)
+    assert match is not None
+    sample = _meant(turn, match["number"])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sheet.xlsx"
+        sheet(turn.db, sample, path)
+        opens = hand_out(turn, name(sample), EXCEL, path.read_bytes())
+    return Reply(
+        text=say("samples.printed", sample=sample, minutes=files.OPEN_FOR.seconds // 60),
+        links=(opens,),
+        route="samples.printed",
+    )
+
+
 _SHOW = r"抽查结果(?:\s*(?:第|#)?\s*(?P<number>\d{1,6})\s*(?:次|号)?)?"
+_PRINT = r"(?:打印|导出)?抽查记录表(?:\s*(?:第|#)?\s*(?P<number>\d{1,6})\s*(?:次|号)?)?"
 FLOWS = (_DRAW,)
 ROUTES = [
     Route(
         name="抽查", pattern=r"抽查|抽取回头看|回头看抽查", flow=True, member=True, examples=("抽查", "回头看抽查")
     ),
     Route(name="samples.drawn", pattern=_SHOW, run=drawn, member=True, examples=("抽查结果", "抽查结果 3")),
+    Route(name="samples.printed", pattern=_PRINT, run=printed, member=True, examples=("抽查记录表", "打印抽查记录表 3")),
 ]  # fmt: skip

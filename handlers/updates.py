@@ -38,13 +38,23 @@ from storage.models import Item
 BEFORE = timedelta(minutes=10)  # photos sent so long before an update belong to it
 SINCE = timedelta(minutes=30)  # and so long after it
 UPDATE = "更新事项"
-_DONE = r"(?:都|均|已经|已|全部)*(?:改完|整改完成|整改完毕|改好|整改好|整改到位|完成整改|做完|办完|完成|整改完)(?:了)?"
-_SHARE = r"(?:都|均|已经|已)*(?:进度|完成|进展|做到|到)(?:了|到|为|是|约)*\s*(?P<share>\d{1,3})\s*[%％]"
-_LIST = r"第?\s*(?:\d{1,4}|[一二三四五六七八九十])(?:\s*[、,，和及\-—~至到]\s*第?\s*(?:\d{1,4}|[一二三四五六七八九十]))*\s*(?:号|项|条|个)?(?:整改)?(?:事项|问题)?"
-_PART = rf"(?:(?P<nums>{_LIST})|全部(?:事项|问题)?)\s*(?:{_SHARE}|{_DONE})"
+_SEVERAL = r"(?:都|均|已经|已|也|全部|全)*"
+_DONE = rf"{_SEVERAL}(?:(?:整改|改|做|办|弄|搞|处理|落实)(?:完成|完毕|到位|完|好|妥)|完成整改|完成|完工|搞定|解决)(?:了)?(?!一半|[\d一二三四五六七八九]|的|后)"
+_SHARE = (
+    rf"{_SEVERAL}(?:(?:进度|完成|进展|做到|做|到)(?:了|到|为|是|约|大概)*\s*(?P<share>\d{{1,3}})\s*[%％]"
+    r"|(?:整改|完成|做|改|弄|干)(?:了|到)?(?:大概|约)?(?:(?P<half>一半)|(?P<tenths>[一二三四五六七八九])成))(?:了)?"
+)
+_N = r"第?\s*(?:\d{1,4}|[一二三四五六七八九]?十[一二三四五六七八九]?|[一二三四五六七八九])"
+_UNIT = r"\s*(?:号|项|条|个)?(?:整改)?(?:事项|问题)?"
+_LIST = rf"{_N}(?:{_UNIT}\s*[、,，和及跟\-—~至到]\s*{_N})*{_UNIT}"
+_BUT = rf"除(?:了|开)?\s*(?P<but>{_LIST})\s*(?:以外|之外|外)?[，,\s]*(?:其他|其余|剩下|别)?(?:的)?(?:事项|问题)?"
+_PART = rf"(?:{_BUT}|(?P<nums>{_LIST})|全部(?:事项|问题)?)\s*(?:{_SHARE}|{_DONE})"
 _UNNAMED = re.sub(r"\?P<\w+>", "", _PART)
-_UPDATES = rf"(?!.*[吗呢?？]\s*$)(?:{_UNNAMED})(?:[，,。；;、\s].*)?"
-_LATER = re.compile(r"(?:照片|材料|佐证|文件)?(?:随后|稍后|之后|回头)(?:再)?(?:发|传|补)|后补")
+_GREETING = r"(?:(?:您好|你好|领导好|报告|我们县?|我县|本县)[，,。！!\s]*)?"
+_UPDATES = rf"(?!.*[吗呢?？]\s*$){_GREETING}(?:{_UNNAMED})(?:(?:[，,。；;、！!\s]|但|不过|就是|只是).*)?"
+_LATER = re.compile(
+    r"(?:照片|材料|佐证|文件)?(?:随后|稍后|之后|回头|晚点|改天|过几天|今天|明天|后天|上午|下午|晚上|下周)(?:一并)?(?:再)?(?:发|传|补|交)|后补"
+)
 
 
 # --- one sentence for several items ----------------------------------------------------------------------------------
@@ -55,20 +65,30 @@ def _read(turn: Turn, text: str) -> dict[str, Any]:  # Any: the JSON of a draft
     parts = list(re.finditer(_PART, text))
     if not parts:
         raise Invalid(say("updates.update_unclear"))
-    note = re.sub(_PART, "", text).strip("，,。；;、 ")
+    note = re.sub(rf"^{_GREETING}", "", re.sub(_PART, "", text))
+    note = re.sub(r"^(?:但是|但|不过|就是|只是)", "", note.strip("，,。；;、！! "))
     draft: dict[str, Any] = {"items": [], "cannot": [], "note": note[:300], "later": bool(_LATER.search(note))}
     allowed = {one.id for one in eligible(turn, ("report",))}
     current = items.working(turn.db)
     for part in parts:
-        share = min(100, int(part["share"])) if part["share"] else 100
-        said = (
-            [str(number) for number in numbers(part["nums"])]
-            if part["nums"]
-            else [f"#{one}" for one in sorted(allowed)]
-        )
-        for typed in said:
-            _place(turn, draft, typed, current, allowed, share)
+        for typed in _meant(turn, part, current, allowed):
+            _place(turn, draft, typed, current, allowed, _share(part))
     return draft
+
+
+def _share(part: re.Match[str]) -> int:
+    """How far an item has come, in per cent."""
+    if part["tenths"]:
+        return 10 * numbers(part["tenths"])[0]
+    return 50 if part["half"] else min(100, int(part["share"] or 100))
+
+
+def _meant(turn: Turn, part: re.Match[str], current: list[Item], allowed: set[int]) -> list[str]:
+    """The items that a part of a sentence is about: those listed, all, or all but those listed. Raises Refused."""
+    if part["nums"]:
+        return [str(number) for number in numbers(part["nums"])]
+    but = {named(turn, str(number), current)[0].id for number in numbers(part["but"] or "")}
+    return [f"#{one}" for one in sorted(allowed - but)]
 
 
 def _place(turn: Turn, draft: dict[str, Any], typed: str, current: list[Item], allowed: set[int], share: int) -> None:
@@ -78,10 +98,13 @@ def _place(turn: Turn, draft: dict[str, Any], typed: str, current: list[Item], a
     except Refused:
         draft["cannot"].append([typed, say("updates.no_such", number=typed)])
         return
-    if item.id in {one["id"] for one in draft["items"]}:
+    before = next((one for one in draft["items"] if one["id"] == item.id), None)
+    if before is not None:
+        if before["share"] != share:
+            raise Refused(say("updates.contradicts", brief=brief(turn, item), shares=(before["share"], share)))
         return
     if item.id not in allowed:
-        draft["cannot"].append([typed, why_not(turn, item)])
+        draft["cannot"].append([typed, why_not(turn, item, ("report",))])
         return
     may_submit = may(turn, item, ("request",))
     to = "report" if share < 100 or draft["later"] else "submit" if may_submit else "done"
@@ -116,7 +139,7 @@ def _submission(turn: Turn) -> dict[str, Any] | None:  # Any: the JSON of a draf
         return None
     item, version = named(turn, typed, allowed) if typed else (allowed[0], allowed[0].version)
     if not may(turn, item, ("request",)) and item.version == version:
-        raise Refused(why_not(turn, item))
+        raise Refused(why_not(turn, item, ("request",)))
     return {
         "items": [{"id": item.id, "version": version, "share": 100, "to": "submit"}],
         "cannot": [], "note": "", "later": False,
@@ -375,6 +398,8 @@ def attached(turn: Turn, reply: Reply) -> Reply:
     flow = {UPDATE: _UPDATE, _MATERIALS.name: _MATERIALS}.get(turn.conversation.flow or "")
     if flow is not None:
         return _into_form(turn, flow, sent)
+    if any(one["value"] == "发完了" for one in turn.conversation.options):  # a form that waits for them
+        return replace(reply, text=say("updates.photos_kept", count=len(sent)))
     item = _just_updated(turn)
     if item is None:
         return replace(reply, text=say("updates.photos_wait", count=len(sent)), options=())

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from storage import scope
 from storage.models import MADE, Evidence, File, Item
 
+VISIT = "现场考察"  # the line of photos that a visit of the province has taken
 _EVER = ("stored", "pending", "refused", "lost", "quarantined")
 
 

@@ -5,14 +5,14 @@ at once one is told what the other has done. Flags such as overdue are computed,
 Source: 商办建函〔2020〕144号 三, 五.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, case, or_, select, true, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, func, or_, select, true, update
+from sqlalchemy.orm import Session, aliased
 
 from storage import audit, evidence, scope
 from storage.models import Body, Item, ItemEvent, ItemUnit, Person, Role
@@ -55,7 +55,8 @@ Said = Mapping[str, Any]  # Any: JSON values of an event's fields
 class Transition:
     """One row of the table. `after` None leaves the state; `needs` are fields that must not be empty.
 
-    `other_than` names events whose last actor must be somebody else; `waiting` is the signature that must be asked for.
+    `other_than` names events whose last actor must be somebody else; `waiting` is the signature that must be asked for;
+    `when` is what else must hold of the item.
     """
 
     before: tuple[State, ...]
@@ -64,6 +65,7 @@ class Transition:
     needs: tuple[str, ...] = ()
     other_than: tuple[str, ...] = ()
     waiting: str = ""
+    when: Callable[[Item], bool] = lambda item: True
     sets: Callable[[Item, Said, datetime], dict[str, Any]] = lambda item, said, now: {}
 
 
@@ -96,6 +98,10 @@ class SamePerson(Exception):
         self.event = event
 
 
+def _applied(item: Item) -> bool:
+    return item.state == "submitted" or item.waiting == "head"
+
+
 _OFFICER = ("county_officer", "county_head")
 _REVIEWER = ("province_officer", "province_approver")
 _APPROVER = ("province_approver",)
@@ -116,6 +122,10 @@ def _extended(item: Item, said: Said, now: datetime) -> dict[str, Any]:
 
 def _asked(item: Item, said: Said, now: datetime) -> dict[str, Any]:
     return {"asked_due_on": date.fromisoformat(said["new_due_on"])}
+
+
+def _denied(item: Item, said: Said, now: datetime) -> dict[str, Any]:
+    return {"asked_due_on": None}
 
 
 def _waits(whom: str) -> Callable[[Item, Said, datetime], dict[str, Any]]:
@@ -182,76 +192,64 @@ TRANSITIONS: Mapping[str, Transition] = {
     ),
     "attach": Transition(before=WORKING, after=None, roles=(*_OFFICER, "contractor"), needs=("files",)),
     "detach": Transition(before=WORKING, after=None, roles=_OFFICER, needs=("files",)),
-    "request": Transition(before=WORKING, after=None, roles=_OFFICER, needs=("declared",), sets=_waits("head")),
+    "request": Transition(
+        before=WORKING, after=None, roles=_OFFICER, needs=("declared",), when=lambda item: not item.waiting,
+        sets=_waits("head")
+    ),
     "agree": Transition(before=WORKING, after="submitted", roles=("county_head",), waiting="head", sets=_sent),
     "decline": Transition(
         before=WORKING, after=None, roles=("county_head",), needs=("reason",), waiting="head", sets=_waits("")
     ),
     "submit": Transition(before=WORKING, after="submitted", roles=_OFFICER, needs=("declared",), sets=_sent),
-    "recall": Transition(before=(*WORKING, "submitted"), after="rectifying", roles=_OFFICER, sets=_waits("")),
+    "recall": Transition(
+        before=(*WORKING, "submitted"), after="rectifying", roles=_OFFICER, when=_applied, sets=_waits("")
+    ),
     "claim": Transition(
-        before=("submitted",),
-        after="verifying",
-        roles=_REVIEWER,
-        other_than=("submit", "agree", "request"),
-        sets=_claimed,
+        before=("submitted",), after="verifying", roles=_REVIEWER, other_than=("submit", "agree", "request"),
+        sets=_claimed
     ),
     "release": Transition(before=("verifying",), after="submitted", roles=_REVIEWER, sets=_released),
     "return": Transition(before=("verifying",), after="returned", roles=_REVIEWER, needs=("lines",), sets=_returned),
     "propose": Transition(
-        before=("verifying",), after=None, roles=_REVIEWER, needs=("method", "finding"), sets=_waits("approver")
+        before=("verifying",), after=None, roles=_REVIEWER, needs=("method", "finding"), when=lambda item: not item.waiting,
+        sets=_waits("approver")
     ),
     "close": Transition(
-        before=("verifying",),
-        after="closed",
-        roles=_APPROVER,
-        other_than=("propose", "claim", "submit", "agree"),
-        waiting="approver",
-        sets=_closed,
+        before=("verifying",), after="closed", roles=_APPROVER, other_than=("propose", "claim", "submit", "agree"),
+        waiting="approver", sets=_closed
     ),
     "refuse": Transition(
         before=("verifying",), after=None, roles=_APPROVER, needs=("reason",), waiting="approver", sets=_waits("")
     ),
     "confirm": Transition(
-        before=("closed",),
-        after="confirmed",
-        roles=_REVIEWER,
-        needs=("check", "method", "finding"),
-        other_than=("close",),
+        before=("closed",), after="confirmed", roles=_REVIEWER, needs=("check", "method", "finding"),
+        other_than=("close",)
     ),
     "reopen": Transition(
-        before=("closed",),
-        after="reopened",
-        roles=_REVIEWER,
-        needs=("check", "method", "finding", "due_on"),
-        other_than=("close",),
-        sets=_reopened,
+        before=("closed",), after="reopened", roles=_REVIEWER, needs=("check", "method", "finding", "due_on"),
+        other_than=("close",), sets=_reopened
     ),
     "recur": Transition(before=("confirmed",), after=None, roles=_REVIEWER, needs=("problem",)),
     "ask_extension": Transition(
         before=WORKING, after=None, roles=_OFFICER, needs=("new_due_on", "reason"), sets=_asked
     ),
-    "grant_extension": Transition(before=WORKING, after=None, roles=_REVIEWER, sets=_extended),
+    "grant_extension": Transition(
+        before=WORKING, after=None, roles=_REVIEWER, when=lambda item: item.asked_due_on is not None, sets=_extended
+    ),
     "deny_extension": Transition(
-        before=WORKING,
-        after=None,
-        roles=_REVIEWER,
-        needs=("reason",),
-        sets=lambda item, said, now: {"asked_due_on": None},
+        before=WORKING, after=None, roles=_REVIEWER, needs=("reason",),
+        when=lambda item: item.asked_due_on is not None, sets=_denied
     ),
     "withdraw": Transition(
         before=("draft", *OPEN), after="withdrawn", roles=_APPROVER, needs=("reason",), sets=_withdrawn
     ),
     "refer": Transition(
-        before=OPEN,
-        after="referred",
-        roles=("province_approver", "province_leader"),
-        needs=("document", "reason"),
-        other_than=("claim",),
-        sets=_waits(""),
+        before=OPEN, after="referred", roles=("province_approver", "province_leader"), needs=("document", "reason"),
+        other_than=("claim",), sets=_waits("")
     ),
-}
-_SIGNATURES = ("close",)  # two people even where one operates everything (试点模式)
+}  # fmt: skip
+_WATCHED = {event for rule in TRANSITIONS.values() for event in rule.other_than}
+SIGNATURES = ("close",)  # two people even where one operates everything (试点模式)
 
 
 def find(db: Session, item_id: int) -> Item:
@@ -283,12 +281,12 @@ def apply(
     item = find(db, item_id)
     rule = TRANSITIONS[event]
     role = _role(db, item, rule.roles)
-    if item.version != version or item.state not in rule.before or (rule.waiting and item.waiting != rule.waiting):
+    if item.version != version or not allows(item, event):
         raise _overtaken(db, item)
     if missing := [field for field in rule.needs if not said.get(field)]:
         raise Incomplete(missing)
-    if (same := _same_person(db, item, rule)) is not None:
-        if not pilot or event in _SIGNATURES:
+    if same := same_person(event, parts(db, [item])[item.id]):
+        if not pilot or event in SIGNATURES:
             raise SamePerson(same)
         said = {**said, "pilot": same}
     before = item.state
@@ -349,25 +347,41 @@ def _works_on(db: Session, person_id: int | None, item: Item) -> bool:
     return db.scalars(own).first() is not None
 
 
-def _same_person(db: Session, item: Item, rule: Transition) -> str | None:
-    """What the viewer has done in this round, where the table asks for another person than did it."""
+def allows(item: Item, event: str) -> bool:
+    """Whether the table lets an event happen to an item as it is now, whoever does it."""
+    rule = TRANSITIONS[event]
+    return item.state in rule.before and rule.waiting in ("", item.waiting) and rule.when(item)
+
+
+def same_person(event: str, own: Sequence[str]) -> str:
+    """Which of somebody's own events an event needs another person than; empty for none."""
+    return next((one for one in own if one in TRANSITIONS[event].other_than), "")
+
+
+def parts(db: Session, found: Collection[Item]) -> dict[int, list[str]]:
+    """The viewer's events that some event needs another person than, on each item in its present round: latest first.
+
+    The draft comes last. Once an item was sent back or reopened, earlier signatures are used up.
+    """
+    own: dict[int, list[str]] = {item.id: [] for item in found}
     person_id = scope.viewer_of(db).person_id
-    if person_id is None or not rule.other_than:
-        return None
-    latest = case({"draft": 0}, value=ItemEvent.event, else_=1)
-    past = (
-        select(ItemEvent.event)
-        .where(ItemEvent.item_id == item.id, ItemEvent.event.in_(rule.other_than), ItemEvent.person_id == person_id)
-        .where(ItemEvent.version > _round_began(db, item))
-        .order_by(latest.desc(), ItemEvent.version.desc())
+    if person_id is None or not own:
+        return own
+    turned = aliased(ItemEvent)
+    began = (
+        select(func.coalesce(func.max(turned.version), 0))
+        .where(turned.item_id == ItemEvent.item_id, turned.event.in_(("return", "reopen")))
+        .scalar_subquery()
     )
-    return db.scalars(past).first()
-
-
-def _round_began(db: Session, item: Item) -> int:
-    """The version at which the item was last sent back or reopened: earlier signatures are used up."""
-    turned = select(ItemEvent.version).where(ItemEvent.item_id == item.id, ItemEvent.event.in_(("return", "reopen")))
-    return db.scalars(turned.order_by(ItemEvent.version.desc())).first() or 0
+    past = (
+        select(ItemEvent.item_id, ItemEvent.event)
+        .where(ItemEvent.item_id.in_(own), ItemEvent.person_id == person_id, ItemEvent.event.in_(_WATCHED))
+        .where(ItemEvent.version > began)
+        .order_by(ItemEvent.event == "draft", ItemEvent.version.desc())
+    )
+    for item_id, event in db.execute(past):
+        own[item_id].append(event)
+    return own
 
 
 def _note(db: Session, item: Item, event: str, before: str, role: str, said: Said, now: datetime) -> None:
@@ -444,12 +458,6 @@ def own(viewer: scope.Viewer) -> ColumnElement[bool]:
     )
     reached = select(Body.id).where(scope.bodies(viewer, *readers)).scalar_subquery()
     return or_(Item.body_id.in_(reached), Item.id.in_(theirs))
-
-
-def queue(db: Session, limit: int = 50, offset: int = 0) -> list[Item]:
-    """What the province has to review, the longest waiting first."""
-    wanted = select(Item).where(Item.state.in_(AT_PROVINCE)).order_by(Item.submitted_at, Item.id)
-    return list(db.scalars(wanted.limit(limit).offset(offset)))
 
 
 def touched(db: Session, person_id: int, since: datetime) -> list[int]:

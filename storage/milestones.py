@@ -1,6 +1,6 @@
 """The stages of an item that is rectified step by step, each with a date of its own (商办建函〔2020〕144号 三(一))."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 
 from sqlalchemy import delete, select
@@ -14,6 +14,15 @@ def planned(db: Session, item_id: int) -> list[Milestone]:
     """An item's stages by date."""
     wanted = select(Milestone).where(Milestone.item_id == item_id)
     return list(db.scalars(wanted.order_by(Milestone.due_on, Milestone.id)))
+
+
+def of(db: Session, item_ids: Collection[int]) -> dict[int, list[Milestone]]:
+    """The stages of several items, each item's by date."""
+    found: dict[int, list[Milestone]] = {one: [] for one in item_ids}
+    wanted = select(Milestone).where(Milestone.item_id.in_(item_ids)).order_by(Milestone.due_on, Milestone.id)
+    for stage in db.scalars(wanted):
+        found[stage.item_id].append(stage)
+    return found
 
 
 def plan(db: Session, item: Item, stages: Sequence[tuple[date, str]]) -> None:

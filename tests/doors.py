@@ -471,6 +471,7 @@ SAID: Mapping[str, tuple[str, ...]] = {
     "阶段完成": ("阶段完成 #{staged}",),
     "抽查": ("抽查",),
     "samples.drawn": ("抽查结果", "抽查结果 {sample}"),
+    "samples.printed": ("抽查记录表", "抽查记录表 {sample}"),
     "progress": ("进度统计", "进度统计 {body}"),
     "progress.definitions": ("数字口径",),
     "papers.report": ("出整改情况报告 {code} 2016年度",),

@@ -318,6 +318,7 @@ HTTP: Mapping[str, tuple[tuple[str, Any], ...]] = {
     ),
     "POST /console/items": (("/console/items", {"event": "claim", "item[]": "{submitted}"}),),
     "GET /console/items/export.xlsx": (("/console/items/export.xlsx", None),),
+    "GET /console/items/samples/{number:int}.xlsx": (("/console/items/samples/{sample}.xlsx", None),),
     "GET /console/items/template.xlsx": (("/console/items/template.xlsx", None),),
     "POST /console/items/import": (("/console/items/import", {"token": "x"}),),
     "GET /console/funds": (("/console/funds", None),),

@@ -12,7 +12,7 @@ from bot.app import assistant
 from bot.turns import TurnThread
 from handlers import samples as sheets
 from knowledge.base import KnowledgeBase
-from storage import items, samples
+from storage import evidence, items, samples
 from storage.db import transaction
 from storage.models import Body, Item, ItemEvent
 from storage.scope import SYSTEM, serving
@@ -20,6 +20,7 @@ from tests.test_digressions import make_item
 from tests.test_rectification import Office, office
 
 __all__ = ["office"]
+VISIT = "5月5日，张某、李某，城关镇站点和县仓储中心"
 
 
 def put(office: Office, **states: int) -> dict[str, int]:
@@ -63,9 +64,12 @@ def test_a_draw_is_made_shown_and_printed(office: Office, tmp_path: Path) -> Non
     office.say("officer", "抽查", "2016年度", "20%")
     shown = office.say("officer", "确认")
     assert "名单12项，抽中7项，未抽查5项" in shown
-    assert len(office.last["officer"].options) == 7
-    drawn = [int(one.value.removeprefix("事项 #")) for one in office.last["officer"].options]
-    office.say("officer", f"回头看记录 #{drawn[0]}", "回头看", "现场考察", "站点正常营业", "通过", "确认")
+    *shown_items, sheet = office.last["officer"].options
+    drawn = [int(one.value.removeprefix("事项 #")) for one in shown_items]
+    assert len(drawn) == 7 and sheet.value == "抽查记录表 1"
+    office.say(
+        "officer", f"回头看记录 #{drawn[0]}", "回头看", "现场考察", VISIT, "没有照片", "站点正常营业", "通过", "确认"
+    )
     assert "通过1项，不通过0项，待查6项" in office.say("officer", "抽查结果")
     assert "没有找到抽查记录" in office.say("clerk", "抽查结果 1")
     assert "（未抽查）" in office.say("clerk", f"事项 #{next(n for n in range(first['closed'], 99) if n not in drawn)}")
@@ -96,6 +100,25 @@ def test_a_call_and_waybills_are_kept_and_shown_in_the_trail(office: Office) -> 
     office.say("officer", "运单号：YT1234567890123、7700000000001", "三日内送达", "确认")
     assert said(office, other, "propose")["record"] == {"waybills": ["YT1234567890123", "7700000000001"]}
     assert "按所报，未向快递企业查验" in office.say("officer", f"办理过程 #{other}")
+
+
+def test_a_visit_is_kept_with_its_photos_and_shown_in_trail_and_paper(office: Office) -> None:
+    one = put(office, verifying=1)["verifying"]
+    assert "谁去的" in office.say("officer", f"提请销号 #{one}", "现场考察")
+    for unclear in ("昨天", "5月5日，张某", "张某、李某，城关镇站点", "5月8日，张某、李某，城关镇站点"):
+        assert "三样之间用逗号" in office.say("officer", unclear)
+    assert "现场照片" in office.say("officer", "5月5日张某、李某实地查看了城关镇站点和县仓储中心")
+    assert "没有照片回复" in office.say("officer", "发完了")
+    assert "已收到2份，发完请回复“发完了”" in office.photos("officer", 2)
+    office.say("officer", "发完了", "两处均正常营业", "确认")
+    kept = said(office, one, "propose")
+    assert kept["record"] == {"visited_on": "2020-05-05", "visitors": "张某、李某", "seen": "城关镇站点和县仓储中心"}
+    assert len(kept["files"]) == 2
+    past = office.say("clerk", f"办理过程 #{one}") + office.say("clerk", "更多")
+    assert "材料2份" in past and "现场考察：2020年5月5日，张某、李某；查看：城关镇站点和县仓储中心" in past
+    assert "佐证0份" in office.say("clerk", f"事项 #{one}")  # the county's evidence is its own
+    with transaction(office.sessions) as db, serving(db, SYSTEM):
+        assert [file.line for file in evidence.standing(db, items.find(db, one))] == [evidence.VISIT] * 2
 
 
 def test_a_mistyped_answer_gets_the_forms_own_message_and_a_question_its_answer(office: Office) -> None:
@@ -142,8 +165,8 @@ def test_pilot_mode_is_said_in_the_trail(office: Office, kb: KnowledgeBase, url:
     with transaction(office.sessions) as db, serving(db, SYSTEM):
         past = items.trail(db, one)
         next(event for event in past if event.event == "close").person_id = office.ids["approver"]
-    check = (f"回头看记录 #{one}", "回头看", "现场考察", "站点正常营业", "通过", "确认")
-    assert "要由另一人办理" in office.say("approver", *check)
+    check = (f"回头看记录 #{one}", "回头看", "现场考察", VISIT, "没有照片", "站点正常营业", "通过", "确认")
+    assert "要由另一人办理" in office.say("approver", check[0])
     office.turns.stop()
     office.turns = TurnThread(assistant(kb, pilot_mode=True), office.sessions)
     office.say("approver", *check)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pypdfium2
 import pytest
 from docx import Document
+from openpyxl import load_workbook
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -73,7 +74,16 @@ def _closed(office: Office) -> None:
     office.now = datetime(2020, 5, 6, 2, tzinfo=UTC)
     office.say("clerk", f"报进展 {at}", "一个站点已恢复，进度50%", "确认")
     office.say("clerk", f"申请销号 {at}", "照片随纸质材料报送", "确认")
-    office.say("officer", f"认领事项 {at}", f"提请销号 {at}", "现场考察", "两个站点均正常营业", "确认")
+    office.say(
+        "officer",
+        f"认领事项 {at}",
+        f"提请销号 {at}",
+        "现场考察",
+        "5月5日，张某、李某，城关镇站点",
+        "没有照片",
+        "两个站点均正常营业",
+        "确认",
+    )
     office.say("approver", f"同意 {at}", "确认")
     office.say("clerk", "填报资金", "2000", "1760.5", "1500", "今天", "确认")
 
@@ -173,10 +183,11 @@ def test_an_application_shows_its_evidence_and_who_has_signed(office: Office) ->
 def test_a_follow_up_check_is_an_empty_form_and_then_a_record(office: Office) -> None:
     at = f"#{office.item(1).id}"
     assert "核查发现|________" in _lines(_paper(office, "officer", f"出回头看记录 {at}"))
-    office.say("officer", f"回头看记录 {at}", "回头看", "现场考察", "一个站点又停运", "不通过", "7月30日", "确认")
+    office.say("officer", f"回头看记录 {at}", "回头看", "现场考察", "5月5日，张某、李某，城关镇站点", "没有照片")
+    office.say("officer", "一个站点又停运", "不通过", "7月30日", "确认")
     lines = _lines(_paper(office, "clerk", f"出回头看记录 {at}"))
     assert lines[9:] == [
-        "第1次检查", "形式|回头看", "核查方式|现场考察", "核查记录|未填报", "核查发现|一个站点又停运",
+        "第1次检查", "形式|回头看", "核查方式|现场考察", "核查记录|现场考察：2020年5月5日，张某、李某；查看：城关镇站点", "核查发现|一个站点又停运",
         "结果|不通过，重新整改至2020年7月30日", "检查人|样例officer", "检查日期|2020年5月6日",
         "检查人（签字）：________", "被检查单位（签字）：________", "日期：________",
     ]  # fmt: skip
@@ -262,3 +273,27 @@ def test_each_paper_looks_right_in_a_word_processor(office: Office, shots: Path,
         for number, page in enumerate(document, 1):
             assert round(page.get_width() / 72 * 25.4) == 210
             page.render(scale=1.2).to_pil().save(shots / f"paper-{name}-{number}.png")
+
+
+@ON_SQLITE
+def test_stages_stand_in_the_report_and_the_months_progress(office: Office) -> None:
+    at = f"#{office.item(3).id}"
+    office.say("clerk", f"签收事项 {at}", "逐项核对并限期整改", "确认")
+    office.say("clerk", f"安排阶段 {at}", "5月20日补做回访；6月10日建立台账", "确认")
+    office.say("clerk", f"阶段完成 {at}", "补做回访", "已回访全部学员", "确认")
+    told = "阶段：2020年5月20日前补做回访（2020年5月6日完成）；2020年6月10日前建立台账（未完成）。"
+    assert told in "".join(_lines(_paper(office, "clerk", "出整改情况报告 秦安县 2016年度")))
+    assert told in "".join(_lines(_paper(office, "clerk", "出月度进展 秦安县 2016年度 5月")))
+    before = "".join(_lines(_paper(office, "clerk", "出月度进展 秦安县 2016年度 4月")))
+    assert "补做回访（未完成）" in before
+
+
+@ON_SQLITE
+def test_the_sheet_of_a_draw_is_handed_out_as_a_link(office: Office) -> None:
+    assert "没有找到抽查记录" in office.say("officer", "抽查记录表")
+    office.say("officer", "抽查", "2016年度", "10%", "确认")
+    office.pick("officer", "记录表")
+    book = load_workbook(io.BytesIO(_paper(office, "officer", "打印抽查记录表 1")))
+    assert [row[0].value for row in book["抽查记录"].iter_rows(min_row=2)] == ["1"]
+    assert len(list(book["抽查名单"].iter_rows(min_row=2))) == 1
+    assert "没有找到抽查记录" in office.say("clerk", "抽查记录表 1")

@@ -15,7 +15,7 @@ from handlers import rectification, review, updates
 from knowledge.base import KnowledgeBase
 from storage import bindings, bodies, evidence, items, people
 from storage.db import transaction
-from storage.models import Delivery, File, Item, ItemUnit, Person, Unit
+from storage.models import Conversation, Delivery, File, Item, ItemUnit, Person, Unit
 from storage.scope import SYSTEM, serving
 
 NOW = datetime(2020, 5, 6, 2, tzinfo=UTC)
@@ -147,14 +147,32 @@ def test_an_item_lives_from_the_list_to_a_passed_follow_up_check(office: Office)
     assert "放入正在填的这一单" in office.photos("clerk")
     office.say("clerk", "材料已齐", "确认")
     office.say("head", f"同意 {at}")
-    office.say("officer", f"认领事项 {at}", f"提请销号 {at}", "现场考察", "实地查看两个站点均正常营业")
+    office.say(
+        "officer",
+        f"认领事项 {at}",
+        f"提请销号 {at}",
+        "现场考察",
+        "5月5日，张某、李某，城关镇站点",
+        "没有照片",
+        "实地查看两个站点均正常营业",
+    )
     assert "待另一人签批" in office.say("officer", "确认")
     assert "待签批" in office.say("officer", f"同意 {at}")
     assert office.item().state == "verifying"
     assert "不能自行撤回" in office.say("approver", "待签批", f"同意 {at}")
     assert "已销号" in office.say("approver", "确认")
 
-    office.say("officer", f"回头看记录 {at}", "回头看", "现场考察", "一个站点又停运", "不通过", "7月30日")
+    office.say(
+        "officer",
+        f"回头看记录 {at}",
+        "回头看",
+        "现场考察",
+        "5月5日，张某、李某，城关镇站点",
+        "没有照片",
+        "一个站点又停运",
+        "不通过",
+        "7月30日",
+    )
     assert "重新整改" in office.say("officer", "确认")
     assert (office.item().first_due_on, office.item().due_on) == (date(2020, 6, 30), date(2020, 7, 30))
 
@@ -165,7 +183,16 @@ def test_an_item_lives_from_the_list_to_a_passed_follow_up_check(office: Office)
     office.say("head", f"同意 {at}")
     office.say("officer", f"认领事项 {at}", f"提请销号 {at}", "电话回访", "5月6日与站长通话", "站长称正常营业", "确认")
     office.say("approver", f"同意 {at}", "确认")
-    office.say("officer", f"回头看记录 {at}", "日常监督检查", "现场考察", "两个站点均正常营业", "通过")
+    office.say(
+        "officer",
+        f"回头看记录 {at}",
+        "日常监督检查",
+        "现场考察",
+        "5月5日，张某、李某，城关镇站点",
+        "没有照片",
+        "两个站点均正常营业",
+        "通过",
+    )
     assert "回头看通过" in office.say("officer", "确认")
     assert office.item().state == "confirmed"
 
@@ -288,7 +315,8 @@ def test_the_proposer_cannot_sign_and_several_are_signed_at_once(office: Office)
         at = f"#{office.item(number).id}"
         office.say("clerk", f"申请销号 {at}", "纸质材料已报，无电子件", "确认")
         office.say("approver", f"认领事项 {at}", f"提请销号 {at}", "材料审核", "台账与现场一致", "确认")
-    assert "要由另一人办理" in office.say("approver", "待签批", "1-2同意", "确认")
+    assert "没有等待您办理的事项" in office.say("approver", "待签批")  # what one cannot sign is not offered
+    assert "要由另一人办理" in office.say("approver", f"同意 #{office.item(1).id}")
     assert [office.item(n).state for n in (1, 2)] == ["verifying", "verifying"]
     assert office.say("second", "待签批", "1-2同意").count("台账与现场一致") == 2
     assert office.say("second", "确认").count("已销号") == 2
@@ -361,3 +389,38 @@ def test_each_route_of_items_claims_its_own_examples() -> None:
     for route in routes:
         for example in route.examples:
             assert [other.name for other in routes if other.match(example)] == [route.name], example
+
+
+SAYINGS = {  # how people say it → the items that are meant, each with its share
+    "三号和五号都弄好了": {3: 100, 5: 100},
+    "第2项改好了但是照片明天补": {2: 100},
+    "除了3号都完成了": {1: 100, 2: 100, 4: 100, 5: 100},
+    "除3号以外，其他都改完了": {1: 100, 2: 100, 4: 100, 5: 100},
+    "1到4完成": {1: 100, 2: 100, 3: 100, 4: 100},
+    "1号到3号都改好了": {1: 100, 2: 100, 3: 100},
+    "4号做了一半": {4: 50},
+    "五号整改完成了八成": {5: 80},
+    "您好，3号搞定了": {3: 100},
+    "第一项、第三项都整改到位，材料晚上传": {1: 100, 3: 100},
+    "1号改完了，3号进度80%": {1: 100, 3: 80},
+}
+
+
+def test_updates_are_understood_as_people_say_them(office: Office) -> None:
+    office.issued()
+    for text, meant in SAYINGS.items():
+        office.say("clerk", "取消", "我的事项")
+        shown = {f"Q{n}": share for n, share in meant.items()}
+        office.say("clerk", text)
+        with transaction(office.sessions) as db, serving(db, SYSTEM):
+            kept = db.scalars(select(Conversation).where(Conversation.flow == updates.UPDATE)).one()
+            draft = dict(kept.answers)["draft"]
+            found = {items.find(db, one["id"]).number: one["share"] for one in draft["items"]}
+        assert found == shown, text
+        assert draft["later"] == ("补" in text or "晚上传" in text), text
+    office.say("clerk", "取消")
+    assert "两种进度" in office.say("clerk", "1号改完了，1号进度50%")
+    assert "没有找到这个事项" in office.say("clerk", "12号做了一半")
+    for aside in ("3号改完了吗？", "3号完成后怎么办"):
+        assert "请核对" not in office.say("clerk", aside)
+    assert all(office.item(n).progress == 0 for n in range(1, 6))

@@ -18,9 +18,10 @@ from bot.texts import say
 from bot.workbooks import Outcome, Unreadable
 from bot.workdays import LOCAL
 from handlers import itemlists, ledgers
-from handlers.review import AT_A_DISTANCE, record_of
+from handlers import samples as sheets
+from handlers.review import RECORDED, record_of
 from knowledge.facts import KINDS
-from storage import bodies, evidence, facts, files, funds, items, rosters, scope
+from storage import bodies, evidence, facts, files, funds, items, rosters, samples, scope
 from storage.items import AT_PROVINCE, CATEGORIES, CHECKS, METHODS, OPEN, STATES, TRANSITIONS
 from storage.models import Body, File, Item
 
@@ -80,6 +81,14 @@ def router(console: Console) -> APIRouter:
             on = desk.now.astimezone(LOCAL).date()
             return workbook(lambda path: itemlists.export(desk.db, path, on), say("frame.ledger_name", on=on))
 
+    @routes.get("/console/items/samples/{number:int}.xlsx")
+    def sample(request: Request, number: int) -> Response:
+        with console.enter(request, *READERS) as desk:
+            drawn = samples.numbered(desk.db, number)
+            if drawn is None:
+                raise HTTPException(404)
+            return workbook(lambda path: sheets.sheet(desk.db, drawn, path), sheets.name(drawn))
+
     @routes.get("/console/funds")
     def money(request: Request) -> HTMLResponse:
         with console.enter(request, *READERS) as desk:
@@ -112,10 +121,11 @@ def _listed(desk: Desk) -> HTMLResponse:
         offset=(number - 1) * PAGE,
     )  # fmt: skip
     turn = desk.turn()
+    allowed = shared.possible(turn, [item for item, _ in found[:PAGE]])
     rows: list[dict[str, Any]] = [  # Any: what the template shows of an item
         {
             "item": item, "place": place, "state": STATES[item.state],  # type: ignore[index]  # the column holds states only
-            "overdue": items.overdue_days(item, today), "may": [one for one in BATCH if shared.may(turn, item, (one,))],
+            "overdue": items.overdue_days(item, today), "may": [one for one in BATCH if one in allowed[item.id]],
         }
         for item, place in found[:PAGE]
     ]  # fmt: skip
@@ -123,6 +133,7 @@ def _listed(desk: Desk) -> HTMLResponse:
         "desk/items.html", rows=rows, states=STATES, state=state, body=body, year=year, text=asked.get("q", ""),
         category=asked.get("category", ""), categories=CATEGORIES, bodies=bodies.visible(desk.db, 500),
         acts=[one for one in BATCH if any(one in row["may"] for row in rows)], number=number,
+        samples=[(one, one.at.astimezone(LOCAL)) for one in samples.listed(desk.db)[:3]],
         here=query(desk.request), may_import=not desk.viewer.roles.isdisjoint(IMPORTERS),
         earlier=query(desk.request, page=number - 1 if number > 1 else ""),
         later=query(desk.request, page=number + 1) if len(found) > PAGE else "",
@@ -154,7 +165,8 @@ def _one(desk: Desk, item: Item, wrong: str = "") -> HTMLResponse:
         }
         for one in items.trail(desk.db, item.id)
     ]
-    allowed = [event for event in TRANSITIONS if event not in BY_CHAT and shared.may(turn, item, (event,))]
+    possible = shared.possible(turn, [item])[item.id]
+    allowed = [event for event in TRANSITIONS if event not in BY_CHAT and event in possible]
     return desk.page(
         "desk/item.html", item=item, place=shared.place_of(turn, item), wrong=wrong, trail=trail, states=STATES,
         state=STATES[item.state], overdue=items.overdue_days(item, _today(desk)),  # type: ignore[index]  # as above
@@ -163,7 +175,7 @@ def _one(desk: Desk, item: Item, wrong: str = "") -> HTMLResponse:
         files=[(one, file, _door(desk, file)) for one in standing if (file := desk.db.get(File, one.file_id))], scopes=scope.ROLES,
         elsewhere=[(shared.place_of(turn, one), one) for one in evidence.elsewhere(desk.db, item)],
         holder=shared.name_of(turn, item.holder_id) if item.holder_id else "", rules=TRANSITIONS, allowed=allowed,
-        methods=METHODS, checks=CHECKS, verb=_verb, recorded=AT_A_DISTANCE,
+        methods=METHODS, checks=CHECKS, verb=_verb, recorded=RECORDED, visit=evidence.VISIT,
     )  # fmt: skip
 
 
@@ -185,7 +197,7 @@ def _said(desk: Desk, item: Item, event: str, form: Form) -> dict[str, Any]:  # 
     said: dict[str, Any] = {name: str(form[name]).strip() for name in form if name not in kept}
     if "declared" in said:
         said["declared"] = True
-    if said.get("method") in AT_A_DISTANCE:
+    if said.get("method") in RECORDED:
         said["record"] = record_of(desk.turn(), said["method"], said.get("record", ""))
     else:
         said.pop("record", None)

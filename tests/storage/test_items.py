@@ -270,6 +270,8 @@ def test_a_missing_field_is_named_and_nothing_changes(desk: Desk, event: str) ->
             if state in rule.before
         )
     )
+    if event == "deny_extension":
+        desk.do("clerk", "ask_extension")
     for who, asked in (("clerk", "request"), ("reviewer", "propose")):
         if rule.waiting and asked == {"head": "request", "approver": "propose"}[rule.waiting]:
             desk.do(who, asked)

@@ -17,7 +17,6 @@ NOW = datetime(2020, 4, 24, 2, tzinfo=UTC)
 LONG = ("item", "item_event", "item_unit", "person", "role", "binding", "exchange", "question", "delivery", "audit")
 ASKED: dict[str, Callable[[Session, int], object]] = {
     "items.working": lambda db, body: items.working(db),
-    "items.queue": lambda db, body: items.queue(db),
     "items.held": lambda db, body: items.held(db, 1),
     "items.touched": lambda db, body: items.touched(db, 1, NOW),
     "items.trail": lambda db, body: items.trail(db, 1),
