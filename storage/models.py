@@ -553,6 +553,17 @@ class Delivery(Base):
     acked_at: Mapped[datetime | None]
 
 
+class Pace(Base):
+    """What all processes together have used of a channel: when its next call may be made, and a day's calls."""
+
+    __tablename__ = "pace"
+
+    channel: Mapped[str] = mapped_column(String(16), primary_key=True)
+    free_s: Mapped[float]  # seconds of Unix time
+    on: Mapped[date]  # the local day that `used` counts
+    used: Mapped[int]
+
+
 MADE = "made"  # the channel of a file that the program made for a person
 
 
