@@ -19,8 +19,9 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot.channels import Channel
+from bot.commits import Commits, Work
 from bot.messages import ChannelStopped, Reply, TemporaryFailure, Undeliverable
-from bot.pacing import Pacer
+from bot.pacing import Later, Pacer
 from storage import bindings, deliveries, reminders
 from storage.db import reading, transaction
 from storage.models import Delivery
@@ -59,6 +60,15 @@ class _Breaker:
         self.failures, self.closed_until = 0, None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    """A message that is noted as being handed to a channel, to be called after a while."""
+
+    channel: Channel
+    address: str
+    wait_s: float
+
+
 @dataclass(kw_only=True)
 class Dispatcher:
     """Drains the ledger through the channels. `guards` are keyed by what stands before the colon of a source."""
@@ -67,14 +77,18 @@ class Dispatcher:
     sessions: sessionmaker[Session]
     clock: Callable[[], datetime]
     guards: Mapping[str, deliveries.Guard] = field(default_factory=dict)
-    workers: int = 4
+    workers: int = 16
     pacer: Pacer = field(default_factory=Pacer)
+    _commits: Commits = field(init=False)
     _breakers: dict[str, _Breaker] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: threading.Event = field(default_factory=threading.Event)
     _woken: threading.Event = field(default_factory=threading.Event)
     _called: list[threading.Event] = field(default_factory=list)
     _threads: list[threading.Thread] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._commits = Commits(sessions=self.sessions)
 
     def start(self) -> None:
         """Send what falls due from now on, in threads of its own: one looks, and calls the workers."""
@@ -140,82 +154,98 @@ class Dispatcher:
     def _work(self, number: int) -> Counter[str]:
         """Deliver what is due. Every other worker leaves notices alone, so that a broadcast holds up nobody's reply."""
         lanes = [lane for name, lane in deliveries.LANES.items() if number % 2 == 0 or name != "notice"]
+        ended: list[Work] = []
         done: Counter[str] = Counter()
         while not self._stopped.is_set():
-            with transaction(self.sessions) as db:
-                batch = deliveries.claim(db, self.clock(), BATCH, lanes)
-                db.expunge_all()
+            *states, batch = self._commits.run(*ended, lambda db: deliveries.claim(db, self.clock(), BATCH, lanes))
+            done.update(states)
+            ended = []
+            for delivery in batch:
+                states, ended = self._deliver(delivery, ended)
+                done.update(states)
             if not batch:
                 break
-            for delivery in batch:
-                done[self._deliver(delivery)] += 1
+        done.update(self._commits.run(*ended))  # when told to stop
         return done
 
-    def _deliver(self, delivery: Delivery) -> str:
-        """Try the recipient's channels in order until one takes the message; its state afterwards."""
-        with transaction(self.sessions) as db:
-            routes = self._routes(db, delivery)
-        code, paused = deliveries.NO_CHANNEL, False
-        for channel, address in routes:
-            if not self._breaker(channel).open(self.clock()):
-                paused = True
-                continue
-            with transaction(self.sessions) as db:
-                if ended := self._ended(db, delivery, self.clock()):
-                    return ended
-                if later := self.pacer.reserved(db, channel.name, delivery.lane, self.clock()):
-                    deliveries.again(db, delivery, "reserve", later)
-                    return "queued"
-                if not deliveries.hand(db, delivery, channel.name, self.clock()):
-                    return "lost"
+    def _deliver(self, delivery: Delivery, ended: list[Work]) -> tuple[list[str], list[Work]]:
+        """Try the recipient's channels in order until one takes the message.
+
+        `ended` is what must be noted of the message before; it is committed with the note on this one. Returns the
+        states that were committed, and what must be noted of this one.
+        """
+        tried: dict[tuple[str, str], str] = {}
+        states: list[str] = []
+        while True:
+            *before, opened = self._commits.run(*ended, partial(self._open, delivery, tried))
+            states, ended = [*states, *before], []
+            if isinstance(opened, str):
+                return [*states, opened], []
+            channel, address = opened.channel, opened.address
             try:
-                return self._push(delivery, channel, address)
+                return states, [self._push(delivery, opened)]
             except Undeliverable as trouble:
-                code = trouble.code
+                tried[channel.name, address] = trouble.code
                 self._unreachable(channel, address, trouble)
             except ChannelStopped as trouble:
-                paused = True
                 self._breaker(channel).stop(self.clock(), timedelta(seconds=trouble.retry_after_s))
                 log.error("channel stopped", channel=channel.name, code=trouble.code, reason=trouble.reason)
-        with transaction(self.sessions) as db:
-            if ended := self._ended(db, delivery, self.clock()):
-                return ended
-            if paused:
-                deliveries.again(db, delivery, "channel-stopped", self.clock() + PAUSE)
+
+    def _open(self, delivery: Delivery, tried: Mapping[tuple[str, str], str], db: Session) -> str | _Opened:
+        """Note which channel the message is about to be handed to; its state when it is to be handed to none."""
+        now, paused = self.clock(), False
+        if ended := self._ended(db, delivery, now):
+            return ended
+        for channel, address in self._routes(db, delivery):
+            if (channel.name, address) in tried:
+                continue
+            if not self._breaker(channel).open(now):
+                paused = True
+                continue
+            place = self.pacer.place(db, channel.name, delivery, now)
+            if isinstance(place, Later):
+                deliveries.again(db, delivery, place.code, place.at)
                 return "queued"
-            deliveries.end(db, delivery, "failed", deliveries.NO_CHANNEL, code)
-            return "failed"
+            if not deliveries.hand(db, delivery, channel.name, now):
+                return "lost"
+            return _Opened(channel=channel, address=address, wait_s=place)
+        if paused:
+            deliveries.again(db, delivery, "channel-stopped", now + PAUSE)
+            return "queued"
+        code = list(tried.values())[-1] if tried else deliveries.NO_CHANNEL
+        deliveries.end(db, delivery, "failed", deliveries.NO_CHANNEL, code)
+        return "failed"
 
-    def _push(self, delivery: Delivery, channel: Channel, address: str) -> str:
+    def _push(self, delivery: Delivery, opened: _Opened) -> Work:
+        """Call the channel; what is to be noted then."""
         key = f"{delivery.source}:{delivery.version}:{delivery.id}"
-        time.sleep(self.pacer.wait_s(channel.name))
+        if opened.wait_s:
+            time.sleep(opened.wait_s)
         try:
-            platform_id = channel.push(address, Reply.from_json(delivery.reply), key)
+            platform_id = opened.channel.push(opened.address, Reply.from_json(delivery.reply), key)
         except TemporaryFailure as trouble:
-            return self._later(delivery, channel, trouble)
-        self._breaker(channel).worked()
-        with transaction(self.sessions) as db:
-            return "accepted" if deliveries.accepted(db, delivery, platform_id, self.clock()) else "lost"
+            return self._later(delivery, opened.channel, trouble)
+        self._breaker(opened.channel).worked()
+        return lambda db: "accepted" if deliveries.accepted(db, delivery, platform_id, self.clock()) else "lost"
 
-    def _later(self, delivery: Delivery, channel: Channel, trouble: TemporaryFailure) -> str:
+    def _later(self, delivery: Delivery, channel: Channel, trouble: TemporaryFailure) -> Work:
         """Back off and try again while the platform still knows the key; else it stays unknown, or failed."""
         now = self.clock()
         if self._breaker(channel).failed(now):
             log.error("channel paused", channel=channel.name, code=trouble.code)
         tried = delivery.attempts + 1
-        wait_s = max(trouble.retry_after_s, 2 * 2**tried * random.uniform(0.7, 1.3))
-        next_at = now + timedelta(seconds=wait_s)
-        first = delivery.handed_at or now
-        with transaction(self.sessions) as db:
-            if not trouble.sure and next_at - first > KEY_HOLDS:
-                deliveries.end(db, delivery, "unknown", trouble.code)
-                return "unknown"
-            if tried >= TRIES:
-                state: deliveries.State = "failed" if trouble.sure else "unknown"
-                deliveries.end(db, delivery, state, trouble.code)
-                return state
-            deliveries.again(db, delivery, trouble.code, next_at)
-            return "queued"
+        next_at = now + timedelta(seconds=max(trouble.retry_after_s, 2 * 2**tried * random.uniform(0.7, 1.3)))
+        forgotten = not trouble.sure and next_at - (delivery.handed_at or now) > KEY_HOLDS
+
+        def note(db: Session) -> deliveries.State:
+            if tried < TRIES and not forgotten:
+                deliveries.again(db, delivery, trouble.code, next_at)
+                return "queued"
+            state: deliveries.State = "failed" if trouble.sure else "unknown"
+            deliveries.end(db, delivery, state, trouble.code)
+            return state
+
+        return note
 
     def _ended(self, db: Session, delivery: Delivery, now: datetime) -> str:
         """Settle what must not be sent now: too late, no longer called for, or only later."""
@@ -247,11 +277,13 @@ class Dispatcher:
         """An address that is of no more use speaks for nobody from now on."""
         if not trouble.gone:
             return
-        now = self.clock()
-        with transaction(self.sessions) as db:
+
+        def note(db: Session) -> None:
             binding = bindings.live(db, channel.name, address)
             if binding is not None:
-                bindings.end(db, binding, f"平台返回{trouble.code}", now)
+                bindings.end(db, binding, f"平台返回{trouble.code}", self.clock())
+
+        self._commits.run(note)
 
     def _breaker(self, channel: Channel) -> _Breaker:
         with self._lock:

@@ -10,12 +10,13 @@ from typing import Literal
 
 from bot.workdays import Workdays
 
-Kind = Literal["item", "deadline", "own", "review"]
+Kind = Literal["item", "stage", "deadline", "own", "review"]
 Level = Literal["holder", "head", "province", "leader"]
 
 CALENDAR_DAYS = (30, 15, 7)
 WORKING_DAYS = (3, 1)
 ESCALATIONS: Mapping[int, Level] = {1: "holder", 3: "head", 5: "province", 10: "leader"}  # working days overdue → who
+ESCALATED: tuple[Kind, ...] = ("item", "stage")  # what goes up when it stays overdue
 REVIEWS = (1, 3, 5, 10)  # working days that something waits to be looked at
 WEEK = 5  # working days between two lines about what stays open
 LASTS = 5  # working days for which a reminder may still be sent
@@ -33,7 +34,7 @@ class Mute:
 class Subject:
     """What people are reminded of. Steps that would lie before `since` never were.
 
-    `key` is item:12, deadline:final-list, own:7, or of what waits for somebody: review:12, sign:12 and so on. `people`
+    `key` is item:12, stage:12:3 (of item 12), deadline:final-list, own:7, or of what waits for somebody: review:12, sign:12 and so on. `people`
     holds whom each level is. While an extension is asked for (`asked`), nobody is told that the item is overdue.
     """
 
@@ -51,7 +52,7 @@ class Subject:
     @property
     def kind(self) -> Kind:
         found = self.key.partition(":")[0]
-        return found if found in ("item", "deadline", "own") else "review"  # type: ignore[return-value]  # compared
+        return found if found in ("item", "stage", "deadline", "own") else "review"  # type: ignore[return-value]  # compared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +142,7 @@ def _ladder(kind: Kind, due_on: date, days: Workdays, end: date) -> Iterator[tup
     else:
         before = steps(due_on, days)
         yield from ((step, on, "holder") for step, on in before.items())
-        if kind == "item":
+        if kind in ESCALATED:
             effective = before["T0"]
             for count, level in ESCALATIONS.items():
                 if count > 1:

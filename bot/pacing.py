@@ -1,8 +1,9 @@
-"""How fast a channel may be called, and how much of its day is kept for what people are waiting for."""
+"""How fast a channel may be called, how often a person, and how much of a day is kept for what people are waiting for.
 
-import threading
-import time
-from collections.abc import Callable, Mapping
+What has been used of it stands in the database, so that all processes together keep to it.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -10,46 +11,49 @@ from sqlalchemy.orm import Session
 
 from bot.workdays import LOCAL
 from storage import deliveries
+from storage.models import Delivery
 
 # Calls a second on one channel: Telegram takes some 30 overall (https://core.telegram.org/bots/faq).
 RATES: Mapping[str, int] = {"telegram": 25}
 # Messages a day that a platform takes of one account: WeChat's template messages.
 DAYS: Mapping[str, int] = {"wechat": 100_000}
+NO_LIMIT = 2**31 - 1  # what an integer column holds
 FOR_NOTICES = 0.8  # the share of a day that notices may use; the rest is for reminders and replies
-COUNTED_FOR = timedelta(minutes=1)
+# Messages to one person within a time. WeCom drops what is beyond 30 a minute and 1,000 an hour
+# (https://developer.work.weixin.qq.com/document/path/90236); the rest is for replies, which the ledger does not hold.
+PERSONS: Mapping[str, tuple[tuple[int, timedelta], ...]] = {
+    "wecom": ((20, timedelta(minutes=1)), (700, timedelta(hours=1)))
+}
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
+class Later:
+    """A message must wait for its place; the code says why."""
+
+    code: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pacer:
-    """Token buckets of one process, and the day's count, which is asked of the ledger once a minute."""
+    """What the channels and the people on them are spared."""
 
     rates: Mapping[str, int] = field(default_factory=lambda: RATES)
     days: Mapping[str, int] = field(default_factory=lambda: DAYS)
-    clock: Callable[[], float] = time.monotonic
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _free_at: dict[str, float] = field(default_factory=dict)
-    _used: dict[str, tuple[datetime, int]] = field(default_factory=dict)
+    persons: Mapping[str, tuple[tuple[int, timedelta], ...]] = field(default_factory=lambda: PERSONS)
 
-    def wait_s(self, channel: str) -> float:
-        """Take the next place of a channel; how long until it comes."""
-        rate = self.rates.get(channel)
-        if rate is None:
+    def place(self, db: Session, channel: str, delivery: Delivery, now: datetime) -> float | Later:
+        """Take a message's place on a channel: how many seconds to wait for it, or when to ask again."""
+        for most, within in self.persons.get(channel, ()):
+            if deliveries.reached(db, delivery.recipient, channel, most, now - within):
+                return Later(code="person", at=now + within)
+        rate, day = self.rates.get(channel, 0), self.days.get(channel, 0)
+        if not rate and not day:
             return 0.0
-        with self._lock:
-            now = self.clock()
-            at = max(now, self._free_at.get(channel, now))
-            self._free_at[channel] = at + 1 / rate
-            return at - now
-
-    def reserved(self, db: Session, channel: str, lane: int, now: datetime) -> datetime | None:
-        """When a notice may go out if the day's share of notices is used up; None when it may go now."""
-        most = self.days.get(channel)
-        if most is None or lane < deliveries.LANES["notice"]:
-            return None
-        midnight = now.astimezone(LOCAL).replace(hour=0, minute=0, second=0, microsecond=0)
-        with self._lock:
-            at, count = self._used.get(channel, (midnight - COUNTED_FOR, 0))
-            if now - at >= COUNTED_FOR or at < midnight:
-                at, count = now, deliveries.taken_since(db, channel, midnight)
-            self._used[channel] = at, count + 1
-        return midnight + timedelta(days=1, minutes=10) if count >= most * FOR_NOTICES else None
+        today = now.astimezone(LOCAL)
+        most = int(day * FOR_NOTICES) if day and delivery.lane == deliveries.LANES["notice"] else NO_LIMIT
+        wait_s = deliveries.take_place(db, channel, today.date(), rate=rate, most=most, now=now)
+        if wait_s is not None:
+            return wait_s
+        midnight = today.replace(hour=0, minute=0, second=0, microsecond=0)
+        return Later(code="reserve", at=midnight + timedelta(days=1, minutes=10))

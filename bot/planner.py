@@ -73,17 +73,19 @@ def subjects(
 def _numbers(keys: Collection[str] | None) -> set[int] | None:
     if keys is None:
         return None
-    return {int(key.split(":")[1]) for key in keys if key.split(":")[0] in ("item", *_WAITS)}
+    return {int(key.split(":")[1]) for key in keys if key.split(":")[0] in ("item", "stage", *_WAITS)}
 
 
 def _of_items(db: Session, kb: KnowledgeBase, chosen: _Chosen, keys: Collection[str] | None) -> Iterator[Subject]:
     numbers = _numbers(keys)
-    events = reminders.events_at(db, _EVENTS, numbers)
+    events, stages = reminders.events_at(db, _EVENTS, numbers), reminders.open_stages(db, numbers)
     source = _source(kb, "144-2020", "三(一)")
     for row in reminders.open_work(db, numbers):
         at = events.get(row.id, {})
         if row.due_on is not None and row.state in ("issued", "rectifying", "returned", "reopened"):
             yield _item(row, chosen, source)
+        if row.state in ("rectifying", "returned", "reopened"):
+            yield from (_stage(row, stage, chosen, source) for stage in stages[row.id] if stage.due_on != row.due_on)
         for name, people in _waiting(row, chosen.holders):
             since = max((at[event] for event in _WAITS[name] if event in at), default=row.changed_at)
             on = since.astimezone(LOCAL).date()
@@ -95,23 +97,34 @@ def _of_items(db: Session, kb: KnowledgeBase, chosen: _Chosen, keys: Collection[
 
 
 def _item(row: Any, chosen: _Chosen, source: str) -> Subject:
+    what = say("planner.item", place=row.name, number=row.number, problem=row.problem)
+    return _worked_on(row, f"item:{row.id}", row.due_on, what, chosen, source)
+
+
+def _stage(row: Any, stage: Any, chosen: _Chosen, source: str) -> Subject:
+    """A stage whose date is not the item's own."""
+    what = say("planner.stage", place=row.name, number=row.number, text=stage.text)
+    return _worked_on(row, f"stage:{row.id}:{stage.id}", stage.due_on, what, chosen, source)
+
+
+def _worked_on(row: Any, key: str, due_on: date, what: str, chosen: _Chosen, source: str) -> Subject:
+    """What a county does by a date of its item, and who hears of it when it does not."""
     county, province = chosen.holders.of_body, chosen.holders.of_province
-    key, code = f"item:{row.id}", row.division_code[:2]
+    code = row.division_code[:2]
     people: dict[Level, tuple[int, ...]] = {
         "holder": county.get(("county_officer", row.body_id), ()),
         "head": county.get(("county_head", row.body_id), ()),
         "province": province.get(("province_officer", code), ()),
         "leader": province.get(("province_leader", code), ()),
     }
-    frozen = chosen.chains.get((key, row.due_on), {})
+    frozen = chosen.chains.get((key, due_on), {})
     for level in ("head", "province", "leader"):
         kept = tuple(one for one in frozen.get(level, ()) if one in people[level])
         people[level] = kept or people[level]
     issued = row.issued_at or row.changed_at
     return Subject(
-        key=key, due_on=row.due_on, since=issued.astimezone(LOCAL).date(), people=people, body_id=row.body_id,
-        asked=row.asked_due_on is not None, opens=f"事项 #{row.id}", source=source,
-        what=say("planner.item", place=row.name, number=row.number, problem=row.problem),
+        key=key, due_on=due_on, since=issued.astimezone(LOCAL).date(), people=people, body_id=row.body_id,
+        asked=row.asked_due_on is not None, opens=f"事项 #{row.id}", source=source, what=what,
     )  # fmt: skip
 
 
@@ -203,7 +216,7 @@ def plan(db: Session, kb: KnowledgeBase, now: datetime) -> Counter[str]:
     days, found = workdays(db), subjects(db, kb)
     known = reminders.chains(db)
     for one in found:
-        overdue = one.kind == "item" and days.on_or_before(one.due_on) < today
+        overdue = one.kind in ladder.ESCALATED and days.on_or_before(one.due_on) < today
         if overdue and (one.key, one.due_on) not in known:
             higher = {str(level): people for level, people in one.people.items() if level != "holder"}
             reminders.freeze(db, one.key, one.due_on, higher, now)

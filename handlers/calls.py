@@ -65,9 +65,11 @@ def ended(turn: Turn) -> Reply:
         calls.close(turn.db, task, outcome, turn.now)
     except scope.OutOfScope:
         raise Refused(say("calls.not_found", number=match["number"])) from None
+    options: tuple[Option, ...] = ()
     if outcome == "已换人":
         _ask_to_hand_over(turn, task, place)
-    return Reply(text=say("calls.ended", place=place, outcome=outcome), route="calls.ended")
+        options = (Option(label="登记接任人员", value=f"接任 #{task.id}"),)
+    return Reply(text=say("calls.ended", place=place, outcome=outcome), options=options, route="calls.ended")
 
 
 def _ask_to_hand_over(turn: Turn, task: CallTask, place: str) -> None:
@@ -81,7 +83,7 @@ def _ask_to_hand_over(turn: Turn, task: CallTask, place: str) -> None:
             turn.db, source=f"call:{task.id}", recipient=deliveries.person(person_id), lane="confirmation",
             reply=Reply(
                 text=say("calls.hand_over", place=place, names=names),
-                options=(Option(label="邀请", value="邀请"), Option(label="本县人员", value="本县人员")), route="calls.told",
+                options=(Option(label="邀请接任人员", value=f"接任 #{task.id}"), Option(label="本县人员", value="本县人员")), route="calls.told",
             ).to_json(),
             why=say("calls.why", place=place), now=turn.now,
         )  # fmt: skip

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +14,8 @@ from bot.inputs import asks
 from bot.messages import Invalid, Link, Option, Refused, Reply, Turn
 from bot.texts import say
 from bot.workdays import LOCAL, after
-from storage import audit, bindings, bodies, invitations, people, scope
-from storage.models import Binding, Invitation, Person
+from storage import audit, bindings, bodies, calls, deliveries, invitations, people, scope
+from storage.models import Binding, CallTask, Invitation, Person
 
 VALID_DAYS = 10  # working days
 COUNTY_ROLES = ("county_officer", "contractor", "county_head")
@@ -195,6 +195,8 @@ def _place(answers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _SKIP = (Option(label="跳过", value="跳过"),)
+_NAME = Step(key="name", ask=say("inviting.ask_name"), parse=lambda _turn, text: person_name(text))
+_PHONE = Step(key="phone", ask=say("inviting.ask_phone"), parse=read_phone, options=_SKIP)
 _INVITE = Flow(
     name="邀请",
     title="邀请人员",
@@ -208,10 +210,10 @@ _INVITE = Flow(
             ),
             parse=_read_role,
         ),
-        Step(key="name", ask=say("inviting.ask_name"), parse=lambda _turn, text: person_name(text)),
+        _NAME,
         Step(key="unit", ask=say("inviting.ask_unit"), parse=read_line, options=_SKIP),
         Step(key="title", ask=say("inviting.ask_title"), parse=read_line, options=_SKIP),
-        Step(key="phone", ask=say("inviting.ask_phone"), parse=read_phone, options=_SKIP),
+        _PHONE,
     ),
     start=_may_invite,
     done=_invite,
@@ -240,6 +242,89 @@ def hand_over(turn: Turn) -> Reply:
     )  # fmt: skip
     reply = _to_forward(turn, made)
     return Reply(text=f"{reply.text}\n{say('inviting.role_stays_until')}", links=reply.links, route="hand-over")
+
+
+# --- who follows somebody that the hotline found gone --------------------------------------------------------------------
+
+
+def _found_gone(turn: Turn) -> Answers:
+    """The call, and what is said already of who is gone and who follows. Raises Refused."""
+    found = re.fullmatch(_SUCCEEDS, turn.text)
+    task = calls.find(turn.db, int(found["number"])) if found else None
+    may_invite = task is not None and scope.reaches(turn.db, turn.viewer, "invite", task.body_id)
+    if found is None or task is None or task.outcome != "已换人" or not (may_invite or turn.viewer.may("call")):
+        raise Refused(say("inviting.no_such_call"))
+    gone = {person.name: person.id for person, _ in _gone(turn, task)}
+    if not gone:
+        raise Refused(say("inviting.nobody_gone"))
+    named = found["gone"] if found["gone"] in gone else None if len(gone) > 1 else next(iter(gone))
+    known: dict[str, Any] = {"call": task.id, "invites": may_invite}
+    return (
+        known
+        | ({"gone": gone[named]} if named else {})
+        | ({"name": person_name(found["name"])} if found["name"] else {})
+    )
+
+
+def _gone(turn: Turn, task: CallTask) -> list[tuple[Person, str]]:
+    """Whom a call was for and who still holds a role there, with the role."""
+    called = {line["person"] for line in task.lines}
+    with scope.serving(turn.db, scope.SYSTEM):
+        held = [(one, role) for role in COUNTY_ROLES for one in people.holding(turn.db, role, task.body_id)]
+    return [(one, role) for one, role in held if one.id in called]
+
+
+def _called(turn: Turn, answers: Answers) -> CallTask:
+    task = calls.find(turn.db, answers["call"])
+    if task is None:
+        raise Refused(say("inviting.no_such_call"))
+    return task
+
+
+def _read_gone(turn: Turn, text: str) -> int:
+    gone = _gone(turn, _called(turn, dict(turn.conversation.answers)))
+    found = next((one.id for one, _ in gone if one.name == text), None)
+    if found is None:
+        raise Invalid(say("inviting.ask_gone"))
+    return found
+
+
+def _gone_options(turn: Turn, answers: Answers) -> tuple[Option, ...]:
+    return tuple(Option(label=one.name, value=one.name) for one, _ in _gone(turn, _called(turn, answers)))
+
+
+def _succeed(turn: Turn, answers: Answers) -> Reply:
+    """Invite the successor; whoever may not invite passes the name on to those who may."""
+    task = _called(turn, answers)
+    found = next(((one, role) for one, role in _gone(turn, task) if one.id == answers["gone"]), None)
+    if found is None:
+        raise Refused(say("inviting.nobody_gone"))
+    gone, role = found
+    if not scope.reaches(turn.db, turn.viewer, "invite", task.body_id):
+        return _pass_on(turn, task, gone, answers["name"])
+    made = invite(
+        turn.db, name=answers["name"], phone=answers.get("phone", ""), role=role, body_id=task.body_id, succeeds=gone.id,
+        now=turn.now,
+    )  # fmt: skip
+    reply = _to_forward(turn, made)
+    text = f"{reply.text}\n{say('inviting.their_role_stays', name=gone.name)}"
+    return Reply(text=text, links=reply.links, route="succession")
+
+
+def _pass_on(turn: Turn, task: CallTask, gone: Person, name: str) -> Reply:
+    """Tell the county's heads and the province who follows whom; one tap of theirs begins the invitation."""
+    place = bodies.place(turn.db, task.body_id, None)
+    with scope.serving(turn.db, scope.SYSTEM):
+        heads = [one.id for one in people.holding(turn.db, "county_head", task.body_id) if one.id != gone.id]
+    text = say("inviting.follows", place=place, gone=gone.name, name=name)
+    option = Option(label=say("inviting.invite_them", name=name), value=f"接任 #{task.id} {name} 接替 {gone.name}")
+    for person_id in dict.fromkeys((*heads, *people.over(turn.db, "province_officer", task.body_id))):
+        deliveries.put(
+            turn.db, source=f"call:{task.id}", version=2, recipient=deliveries.person(person_id), lane="confirmation",
+            reply=Reply(text=text, options=(option,), route="calls.told").to_json(),
+            why=say("inviting.why_follows", place=place), now=turn.now,
+        )  # fmt: skip
+    return Reply(text=say("inviting.passed_on", place=place, name=name), route="succession")
 
 
 def another_channel(turn: Turn) -> Reply:
@@ -324,7 +409,21 @@ def revoke(db: Session, invitation: Invitation, now: datetime) -> None:
 
 _HAND_OVER = r"移交(?:工作)?|(?P<sure>确认)?移交给[\s:：]*(?P<name>[一-鿿·]{2,6})"
 _UNDO = r"撤销(?:绑定|邀请)\s*#?(?P<number>\d{1,9})"
-FLOWS = (_INVITE,)
+_SUCCEEDS = (
+    r"(?P<flow>接任)\s*#?(?P<number>\d{1,9})(?:\s+(?P<name>[^\s\d]{2,30})(?:\s+接替\s*(?P<gone>[^\s\d]{1,30}))?)?"
+)
+_SUCCESSION = Flow(
+    name="接任",
+    title="登记接任人员",
+    steps=(
+        Step(key="gone", ask=say("inviting.ask_gone"), parse=_read_gone, options=_gone_options),
+        _NAME,
+        replace(_PHONE, when=lambda answers: answers["invites"]),  # who only passes the name on leaves no phone
+    ),
+    start=_found_gone,
+    done=_succeed,
+)
+FLOWS = (_INVITE, _SUCCESSION)
 ROUTES = [
     Route(
         name="invite", pattern=r"(?P<flow>邀请)(?:人员|同事)?", flow=True, member=True, examples=("邀请", "邀请人员")
@@ -337,6 +436,13 @@ ROUTES = [
         run=hand_over,
         member=True,
         examples=("移交给 李四", "移交", "确认移交给 李四"),
+    ),
+    Route(
+        name="succession",
+        pattern=_SUCCEEDS,
+        flow=True,
+        member=True,
+        examples=("接任 #3", "接任 #3 李四", "接任 #3 李四 接替 王五"),
     ),
     Route(
         name="another-channel",

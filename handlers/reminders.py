@@ -14,6 +14,7 @@ from bot.workdays import LOCAL, QUIET_HOURS, Workdays, read_hours
 from storage import audit, bindings, deliveries, reminders, scope
 from storage.models import Delivery, Occurrence, OwnReminder, Person
 
+DATED = ("item:", "stage:", "deadline:")  # subjects with a date by which something must be done
 LOOKS_BACK = timedelta(days=7)  # how old the digest may be that 已知悉 and 稍后提醒 speak of
 MOST_OWN = 50
 PAUSE_DAYS = 30
@@ -193,7 +194,7 @@ def snooze(turn: Turn) -> Reply:
     today, days = _today(turn), planner.workdays(turn.db)
     done, kept, until = 0, 0, today
     for row in _last(turn):
-        most = last_quiet_day(row.due_on, days) if row.subject.startswith(("item:", "deadline:")) else date.max
+        most = last_quiet_day(row.due_on, days) if row.subject.startswith(DATED) else date.max
         wished = {"明天": days.shifted(today, 1), "3天后": days.shifted(today, 3)}.get(match["until"], most)
         wished = days.shifted(today, 3) if wished == date.max else wished
         overdue = days.between(days.on_or_before(row.due_on), today) if most != date.max else 0
@@ -219,7 +220,7 @@ def known(turn: Turn) -> Reply:
 
 
 def _quiet_until(row: Occurrence, days: Workdays, today: date) -> date:
-    if row.subject.startswith(("item:", "deadline:", "own:")):
+    if row.subject.startswith((*DATED, "own:")):
         return max(last_quiet_day(row.due_on, days), days.shifted(today, 1))
     return days.shifted(today, 5)
 

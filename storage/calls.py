@@ -36,12 +36,18 @@ def put(
     if task is None:
         task = CallTask(body_id=body_id, called_on=on, lines=[], due_on=due_on, outcome="", attempts=0, at=now)
         db.add(task)
-    known = [(line["delivery"], line["text"]) for line in task.lines]
-    new = [dict(line) for line in lines if (line["delivery"], line["text"]) not in known]
+    known = [(line["person"], line["delivery"], line["text"]) for line in task.lines]
+    new = [dict(line) for line in lines if (line["person"], line["delivery"], line["text"]) not in known]
     if new and task.outcome in OPEN:
         task.lines, task.due_on = [*task.lines, *new], min(task.due_on, due_on)
     db.flush()
     return task
+
+
+def said_since(db: Session, since: date) -> set[tuple[int, str]]:
+    """What stands on the calls from a day on: body and text."""
+    wanted = select(CallTask.body_id, CallTask.lines).where(CallTask.called_on >= since)
+    return {(body_id, line["text"]) for body_id, lines in db.execute(wanted) for line in lines}
 
 
 def waiting(db: Session, today: date) -> list[tuple[CallTask, Body]]:
@@ -73,7 +79,7 @@ def close(db: Session, task: CallTask, outcome: str, now: datetime) -> None:
     if outcome == "已告知":
         with scope.serving(db, scope.SYSTEM):
             for line in task.lines:
-                sent = db.get(Delivery, line["delivery"])
+                sent = db.get(Delivery, line["delivery"]) if line["delivery"] else None
                 if sent is not None and sent.state in ("failed", "unknown"):
                     sent.state, sent.acked_at, sent.reason = "acked", now, f"电话告知 #{task.id}"
     audit.record(

@@ -270,13 +270,20 @@ def last_exchange(db: Session, channel: str, address: str, without: Sequence[str
 
 def spoke_at(db: Session, channel: str, address: str) -> datetime | None:
     """When an address last wrote something of its own; a menu button or another event (EVENT) is none."""
-    wanted = select(Exchange.at).where(
-        Exchange.channel == channel,
-        Exchange.address == address,
+    return db.connection().scalar(_SPOKE_AT, {"channel": channel, "address": address})
+
+
+_SPOKE_AT = (  # made once: every message that is pushed asks it
+    select(Exchange.at)
+    .where(
+        Exchange.channel == bindparam("channel"),
+        Exchange.address == bindparam("address"),
         Exchange.route != PUSH,
         Exchange.message_id.not_like(f"{EVENT}%"),
     )
-    return db.scalars(wanted.order_by(Exchange.id.desc()).limit(1)).one_or_none()
+    .order_by(Exchange.id.desc())
+    .limit(1)
+)
 
 
 def record_push(db: Session, channel: str, address: str, key: str, reply: dict[str, Any], now: datetime) -> int:

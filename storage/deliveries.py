@@ -8,14 +8,15 @@ A crash loses nothing: what was claimed is queued again, what was being handed o
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Update, and_, bindparam, case, func, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from storage.models import Delivery, Switch
+from storage.db import hold
+from storage.models import Delivery, Pace, Switch
 
 State = Literal[
     "queued", "claimed", "handing", "accepted", "acked", "failed", "unknown", "skipped", "expired", "cancelled"
@@ -175,40 +176,64 @@ def claim(db: Session, now: datetime, limit: int, lanes: Sequence[int]) -> list[
 
 def hand(db: Session, delivery: Delivery, channel: str, now: datetime) -> bool:
     """Note that the message is about to be handed to a channel. False when somebody else holds it by now."""
-    return _move(
-        db,
-        delivery,
-        ("claimed", "handing"),
-        state="handing",
-        channel=channel,
-        attempts=Delivery.attempts + 1,
-        handed_at=func.coalesce(Delivery.handed_at, now),
-        lease_until=now + LEASE,
-    )
+    return _moved(db, _HAND, delivery, channel=channel, now=now, lease=now + LEASE)
 
 
 def accepted(db: Session, delivery: Delivery, platform_id: str, now: datetime) -> bool:
     """The platform took it. A late worker may still lift what was given up as unknown."""
-    return _move(
-        db,
-        delivery,
-        ("handing", "unknown"),
-        state="accepted",
-        platform_id=platform_id or None,
-        accepted_at=now,
-        code=None,
-        reason="",
-    )
+    return _moved(db, _ACCEPT, delivery, platform_id=platform_id or None, now=now)
 
 
 def again(db: Session, delivery: Delivery, code: str, at: datetime) -> bool:
     """Put it back for a later try."""
-    return _move(db, delivery, ("claimed", "handing"), state="queued", code=code, not_before=at, lease_until=None)
+    return _moved(db, _AGAIN, delivery, code=code, at=at)
 
 
 def end(db: Session, delivery: Delivery, state: State, code: str, reason: str = "") -> bool:
     """Give it its last state, with the reason that the reconciliation sheet shows."""
-    return _move(db, delivery, ("claimed", "handing"), state=state, code=code, reason=reason, lease_until=None)
+    return _moved(db, _END, delivery, state=state, code=code, reason=reason)
+
+
+def _moved(db: Session, move: Update, delivery: Delivery, **values: Any) -> bool:  # Any: what the move's columns hold
+    """Change a row that is still ours: same fence, expected state."""
+    named = {f"new_{name}": value for name, value in values.items()}
+    return db.connection().execute(move, {"row": delivery.id, "held": delivery.fence, **named}).rowcount == 1
+
+
+def _move(before: Sequence[State], **values: Any) -> Update:  # Any: constants and expressions
+    """A change of one row, made once: each message is changed twice."""
+    ours = (
+        Delivery.id == bindparam("row"),
+        Delivery.fence == bindparam("held"),
+        or_(*(Delivery.state == one for one in before)),
+    )
+    return update(Delivery.__table__).where(*ours).values(values)  # type: ignore[arg-type]  # it is a table
+
+
+def _new(name: str) -> Any:  # Any: a parameter takes the type of the column that it is put into
+    return bindparam(f"new_{name}")
+
+
+_HAND = _move(
+    ("claimed", "handing"),
+    state="handing",
+    channel=_new("channel"),
+    attempts=Delivery.attempts + 1,
+    handed_at=func.coalesce(Delivery.handed_at, _new("now")),
+    lease_until=_new("lease"),
+)
+_ACCEPT = _move(
+    ("handing", "unknown"),
+    state="accepted",
+    platform_id=_new("platform_id"),
+    accepted_at=_new("now"),
+    code=None,
+    reason="",
+)
+_AGAIN = _move(("claimed", "handing"), state="queued", code=_new("code"), not_before=_new("at"), lease_until=None)
+_END = _move(
+    ("claimed", "handing"), state=_new("state"), code=_new("code"), reason=_new("reason"), lease_until=None
+)  # fmt: skip
 
 
 def reported(db: Session, channel: str, platform_id: str, code: str) -> bool:
@@ -234,16 +259,6 @@ def sent_since(db: Session, recipients: Sequence[str], channel: str, since: date
     return db.scalar(wanted) or 0
 
 
-def taken_since(db: Session, channel: str, since: datetime) -> int:
-    """How many messages a channel took from a time on."""
-    wanted = select(func.count()).where(
-        Delivery.channel == channel,
-        Delivery.state.in_(("accepted", "acked", "unknown", "handing")),
-        Delivery.handed_at >= since,
-    )
-    return db.scalar(wanted) or 0
-
-
 def last_told(db: Session, recipients: Sequence[str], since: datetime) -> Delivery | None:
     """The newest message that a channel took for somebody from a time on."""
     wanted = select(Delivery).where(
@@ -256,12 +271,12 @@ def sweep(db: Session, now: datetime) -> Counter[str]:
     """Settle what a crash left behind and what came too late; how many rows went where."""
     moved: Counter[str] = Counter()
     lost = Delivery.lease_until < now
-    for condition, state, code in (
-        (and_(Delivery.state == "claimed", lost), "queued", None),
-        (and_(Delivery.state == "handing", lost), "unknown", "lease"),
-        (and_(Delivery.state == "queued", Delivery.not_after < now), "expired", "late"),
+    for condition, state, code, others in (
+        (and_(Delivery.state == "claimed", lost), "queued", None, 1),
+        (and_(Delivery.state == "handing", lost), "unknown", "lease", 0),  # its worker may yet say that it was taken
+        (and_(Delivery.state == "queued", Delivery.not_after < now), "expired", "late", 1),
     ):
-        values: dict[str, Any] = {"state": state, "fence": Delivery.fence + 1, "lease_until": None, "code": code}
+        values: dict[str, Any] = {"state": state, "fence": Delivery.fence + others, "lease_until": None, "code": code}
         changed = update(Delivery).where(condition).values(values).returning(Delivery.id)
         moved[state] += len(db.scalars(changed.execution_options(synchronize_session=False)).all())
     return +moved
@@ -317,18 +332,6 @@ def counts(db: Session, source: str) -> dict[str, int]:
     return {state: number for state, number in db.execute(wanted).all()}
 
 
-def _move(db: Session, delivery: Delivery, before: Sequence[State], **values: Any) -> bool:
-    """Change a row that is still ours: same fence, expected state."""
-    changed = (
-        update(Delivery)
-        .where(Delivery.id == delivery.id, Delivery.fence == delivery.fence, Delivery.state.in_(before))
-        .values(**values)
-        .returning(Delivery.id)
-        .execution_options(synchronize_session=False)
-    )
-    return db.scalars(changed).first() is not None
-
-
 def _timely(now: datetime) -> ColumnElement[bool]:
     return or_(Delivery.not_after.is_(None), Delivery.not_after >= now)
 
@@ -356,3 +359,54 @@ def switch_sending(db: Session, on: bool, reason: str, now: datetime, of: str = 
     switch = db.get(Switch, of) or Switch(key=of)
     switch.value, switch.reason, switch.at = "on" if on else "off", reason, now
     db.add(switch)
+
+
+# --- what a channel and a person are spared -----------------------------------------------------------------------
+
+_FREE = case(  # a place beyond a minute from now was taken by a clock that was wrong
+    (or_(Pace.free_s < _new("now_s"), Pace.free_s > _new("now_s") + 60.0), _new("now_s")), else_=Pace.free_s
+)
+_TAKE = (
+    update(Pace.__table__)  # type: ignore[arg-type]  # it is a table
+    .where(
+        Pace.channel == bindparam("of"),
+        or_(Pace.on != _new("on"), Pace.used < bindparam("most")),
+    )
+    .values(
+        free_s=_FREE + bindparam("step_s"),
+        used=case((Pace.on == _new("on"), Pace.used + 1), else_=1),
+        on=_new("on"),
+    )
+    .returning(Pace.free_s)
+)
+
+
+def take_place(db: Session, channel: str, on: date, *, rate: int, most: int, now: datetime) -> float | None:
+    """Take the next place of a channel that may be called `rate` times a second, 0 for any number.
+
+    How many seconds until it comes; None when `most` calls of the day are used up.
+    """
+    step_s, now_s = 1 / rate if rate else 0.0, now.timestamp()
+    values = {"of": channel, "most": most, "step_s": step_s, "new_on": on, "new_now_s": now_s}
+    free_s = db.connection().scalar(_TAKE, values)
+    if free_s is None and db.get(Pace, channel) is None:
+        dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
+        first = {"channel": channel, "free_s": now_s, "on": on, "used": 0}
+        db.connection().execute(dialect.insert(Pace).values(first).on_conflict_do_nothing())
+        free_s = db.connection().scalar(_TAKE, values)
+    return None if free_s is None else max(free_s - step_s - now_s, 0.0)
+
+
+def reached(db: Session, recipient: str, channel: str, most: int, since: datetime) -> bool:
+    """Whether a channel was handed so many messages for somebody after a time. Asked and used by one at a time."""
+    hold(db, f"{channel}:{recipient}")
+    wanted = {"recipient": recipient, "channel": channel, "since": since}
+    return (db.connection().scalar(_HANDED, wanted) or 0) >= most
+
+
+_HANDED = select(func.count()).where(
+    Delivery.recipient == bindparam("recipient"),
+    Delivery.channel == bindparam("channel"),
+    Delivery.state.in_(("accepted", "acked", "unknown", "handing")),
+    Delivery.handed_at > bindparam("since"),
+)

@@ -553,6 +553,17 @@ class Delivery(Base):
     acked_at: Mapped[datetime | None]
 
 
+class Pace(Base):
+    """What all processes together have used of a channel: when its next call may be made, and a day's calls."""
+
+    __tablename__ = "pace"
+
+    channel: Mapped[str] = mapped_column(String(16), primary_key=True)
+    free_s: Mapped[float]  # seconds of Unix time
+    on: Mapped[date]  # the local day that `used` counts
+    used: Mapped[int]
+
+
 MADE = "made"  # the channel of a file that the program made for a person
 
 
@@ -766,7 +777,7 @@ class CallTask(OfBody, Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     called_on: Mapped[date]
-    lines: Mapped[list[Any]]  # {person, delivery, text}: whom to tell what, and which message could not be brought
+    lines: Mapped[list[Any]]  # {person, delivery, text}: whom to tell what, and the message that did not arrive, if any
     due_on: Mapped[date]  # the first legal date among them: the most urgent county is called first
     outcome: Mapped[str] = mapped_column(String(16), default="")  # storage.calls.OUTCOMES
     attempts: Mapped[int] = mapped_column(default=0)

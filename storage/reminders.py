@@ -24,6 +24,7 @@ from storage.models import (
     Delivery,
     Item,
     ItemEvent,
+    Milestone,
     Mute,
     Occurrence,
     OwnReminder,
@@ -174,6 +175,26 @@ def open_work(db: Session, numbers: Collection[int] | None = None) -> Rows:
     )  # fmt: skip
     wanted = select(*columns).join(Body, Body.id == Item.body_id).where(Item.state.in_(items.OPEN))
     return list(db.execute(wanted if numbers is None else wanted.where(Item.id.in_(numbers))))
+
+
+def open_stages(db: Session, numbers: Collection[int] | None = None) -> dict[int, Rows]:
+    """The stages of unfinished items that are not done: item → id, item, text, date."""
+    wanted = (
+        select(Milestone.id, Milestone.item_id, Milestone.text, Milestone.due_on)
+        .join(Item, Item.id == Milestone.item_id)
+        .where(Item.state.in_(items.OPEN), Milestone.done_on.is_(None))
+        .order_by(Milestone.due_on, Milestone.id)
+    )
+    found: dict[int, Rows] = defaultdict(list)
+    for row in db.execute(wanted if numbers is None else wanted.where(Item.id.in_(numbers))):
+        found[row.item_id].append(row)
+    return found
+
+
+def overdue_items(db: Session, start: date, end: date) -> list[int]:
+    """The numbers of unfinished items whose date lies from a day to another."""
+    wanted = select(Item.id).where(Item.state.in_(items.OPEN), Item.due_on >= start, Item.due_on <= end)
+    return list(db.scalars(wanted))
 
 
 def events_at(

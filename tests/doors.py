@@ -208,7 +208,9 @@ def _county(db: Session, place: str) -> Target:
     )
     lines = [{"person": person.id, "delivery": 0, "text": canary(place)}]
     task = row(CallTask, place, body_id=body.id, called_on=NOW.date(), lines=lines, attempts=0, outcome="")
-    db.add_all((sample, shut, check, task))
+    eve = NOW.date() - timedelta(days=1)
+    gone = row(CallTask, place, body_id=body.id, called_on=eve, lines=lines, attempts=1, outcome="已换人")
+    db.add_all((sample, shut, check, task, gone))
     db.flush()
     proof = select(Evidence.file_id).where(Evidence.item_id == items["rectifying"])
     files = {
@@ -216,6 +218,7 @@ def _county(db: Session, place: str) -> Target:
         "shut": shut.id,
         "check": check.id,
         "task": task.id,
+        "gone": gone.id,
         "body_id": body.id,
         "call": _call(db, place, body.id, person),
         "sample": sample.id,
@@ -529,6 +532,7 @@ SAID: Mapping[str, tuple[str, ...]] = {
     "calls.listed": ("待拨电话",),
     "calls.shown": ("拨打 #{task}",),
     "calls.ended": ("电话结果 #{task} 已换人",),
+    "succession": ("接任 #{gone}", "接任 #{gone} 新来者\n跳过"),
     "ask.fact": ("batch_year=2016年度",),
     "ask.judge": ("判断 acceptance", "判断 reapplication"),
     "ask.forward": ("能不能给站长发工资\n转发领导",),

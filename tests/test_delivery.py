@@ -2,7 +2,9 @@
 
 import itertools
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot import delivery
+from bot.commits import Commits
 from bot.delivery import Dispatcher
 from bot.messages import ChannelStopped, Media, Reply, TemporaryFailure, Undeliverable
 from bot.pacing import Pacer
@@ -203,6 +206,7 @@ def test_what_a_crash_left_claimed_is_sent_and_what_was_in_hand_is_unknown(sessi
     assert [text for _, text, _ in wechat.got] == ["甲"]
     with transaction(sessions) as db:
         assert not deliveries.accepted(db, first, "late", later.now), "somebody else finished it"
+        assert deliveries.accepted(db, second, "late", later.now), "its worker knows after all"
 
 
 def test_a_broadcast_leaves_room_for_what_people_wait_for(sessions: sessionmaker[Session]) -> None:
@@ -274,13 +278,66 @@ def test_notices_leave_a_fifth_of_the_day_to_what_people_wait_for(sessions: sess
     assert len(wechat.got) == 13
 
 
-def test_a_channel_is_called_no_faster_than_it_allows() -> None:
-    at = [100.0]
-    pacer = Pacer(rates={"telegram": 20}, clock=lambda: at[0])
-    waits = [round(pacer.wait_s("telegram"), 3) for _ in range(4)]
-    assert waits == [0.0, 0.05, 0.1, 0.15] and pacer.wait_s("wechat") == 0
-    at[0] += 10
-    assert pacer.wait_s("telegram") == 0
+def test_a_channel_is_called_no_faster_than_it_allows(sessions: sessionmaker[Session]) -> None:
+    pacers = Pacer(rates={"telegram": 20}), Pacer(rates={"telegram": 20})  # of two processes
+
+    def waits(channel: str, at: datetime) -> list[float]:
+        with transaction(sessions) as db:
+            places = [pacer.place(db, channel, Delivery(lane=0), at) for pacer in pacers]
+        return [round(one, 3) for one in places if isinstance(one, float)]
+
+    assert waits("telegram", NOW) + waits("telegram", NOW) == [0.0, 0.05, 0.1, 0.15]
+    assert waits("wechat", NOW) == [0.0, 0.0]
+    assert waits("telegram", NOW + timedelta(seconds=10)) == [0.0, 0.05]
+    assert waits("telegram", NOW - timedelta(hours=25)) == [0.0, 0.05], "a clock that was wrong holds nobody up"
+
+
+def test_a_person_is_sent_no_more_than_a_platform_takes_however_many_send(sessions: sessionmaker[Session]) -> None:
+    who = bound(sessions, ("wecom", "zhang"))
+    for number in range(8):
+        put(sessions, who, f"通知{number}")
+    wecom, clock = Platform(name="wecom"), Clock()
+    pacer = Pacer(persons={"wecom": ((5, timedelta(minutes=1)),)})
+    machines = [dispatcher(sessions, clock, wecom, pacer=pacer) for _ in range(2)]  # of two processes
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(Dispatcher.drain, machines), Counter()) == {"accepted": 5, "queued": 3}
+    clock.now += timedelta(seconds=61)
+    assert machines[0].drain() == {"accepted": 3}
+    assert len({text for _, text, _ in wecom.got}) == 8
+
+
+@pytest.mark.parametrize("broken", ["one", "all"])
+def test_a_note_that_fails_undoes_no_other(sessions: sessionmaker[Session], broken: str) -> None:
+    """Notes that are committed together: the one that fails tells its own thread alone."""
+    commits, going, begun = Commits(sessions=sessions), threading.Event(), threading.Event()
+
+    def note(name: str) -> Callable[[Session], str]:
+        def work(db: Session) -> str:
+            if name == "first":
+                begun.set()
+                assert going.wait(30)
+            deliveries.put(
+                db, source="ruling:1", recipient=f"web:{name}", lane="notice", reply={}, why="", now=NOW
+            )  # fmt: skip
+            if name == "bad" or (broken == "all" and name != "first"):
+                raise ValueError(name)
+            return name
+
+        return work
+
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(commits.run, note("first"))
+        assert begun.wait(30)
+        others = [pool.submit(commits.run, note(name)) for name in ("good", "bad", "fine")]
+        while len(commits._waiting) < 3:  # until all three are sure to be committed together
+            pass
+        going.set()
+        assert first.result(timeout=30) == ["first"]
+        failed = [str(one.exception(timeout=30) or "") for one in others]
+    assert failed == (["", "bad", ""] if broken == "one" else ["good", "bad", "fine"])
+    with transaction(sessions) as db:
+        kept = {one.recipient for one in db.scalars(select(Delivery))}
+    assert kept == {"web:first"} | ({"web:good", "web:fine"} if broken == "one" else set())
 
 
 def test_a_preferred_channel_is_tried_first(sessions: sessionmaker[Session]) -> None:

@@ -18,7 +18,7 @@ from knowledge.facts import KINDS, parse_fact
 from storage import bodies, invitations, items, milestones, people
 from storage.audiences import Audience
 from storage.db import transaction
-from storage.models import Body, Broadcast, Conversation, File, Item, Person
+from storage.models import Body, Broadcast, CallTask, Conversation, File, Item, Person
 from storage.scope import SYSTEM, serving
 from tests.test_rectification import NOW, Office, office
 
@@ -103,6 +103,7 @@ SCRIPTS: list[tuple[str, tuple[str, ...]]] = [
     ("officer", ("修改通知 N{bc_draft}", "签收", "每县一人签收", "以便确认知晓")),
     ("officer", ("更正通知 N{bc_sent}", "请于7月底前报送。", "每县一人签收", "以便确认知晓", "5月20日")),
     ("officer", ("提交 N{bc_draft}",)),
+    ("officer", ("接任 #{gone}", "样例clerk", "张某某")),
     ("approver", ("退回通知 N{bc_submitted}",)),
     ("officer", ("撤回通知 N{bc_sent}",)),
 ]
@@ -168,6 +169,13 @@ def world(office: Office, kb: KnowledgeBase, url: str) -> Iterator[World]:
             db.add(sent)
             db.flush()
             at[name] = sent.id
+        lines = [{"person": office.ids[who], "delivery": None, "text": "1号事项"} for who in ("clerk", "head")]
+        gone = CallTask(
+            body_id=1, called_on=NOW.date(), lines=lines, due_on=NOW.date(), outcome="已换人", attempts=1, at=NOW
+        )
+        db.add(gone)
+        db.flush()
+        at["gone"] = gone.id
         for state in ("draft", "submitted", "sent"):
             made = Broadcast(
                 division_code="620000", state=state, title="样例通知", text="请报送。", audience=Audience().as_json(),

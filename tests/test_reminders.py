@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from bot import planner
 from bot.workdays import LOCAL, Workdays
-from storage import reminders
+from storage import items, milestones, reminders
 from storage.db import transaction
 from storage.models import Chain, Occurrence, Switch
 from storage.scope import SYSTEM, serving
@@ -65,6 +65,29 @@ def test_what_is_done_stops_even_when_it_is_queued_already(province: Province) -
     assert province.dispatcher.drain() == {"skipped": 1}
     province.until("2020-05-12 18:00")
     assert len(province.wecom.got) == 1
+
+
+def test_a_stage_has_reminders_of_its_own_until_it_is_done(province: Province) -> None:
+    province.person("甲", "county_officer", COUNTY)
+    province.person("乙", "county_head", COUNTY)
+    number = province.item(COUNTY, "1", "2020-06-30")
+    with transaction(province.sessions) as db, serving(db, SYSTEM):
+        item = items.find(db, number)
+        milestones.plan(db, item, [(date(2020, 5, 12), "完成选址"), (date(2020, 6, 30), "恢复营业")])
+        first = milestones.planned(db, number)[0].id
+    province.until("2020-05-12 08:00")
+    assert province.days("甲") == ["05-08", "05-11"], "the item's own date is further off"
+    province.until("2020-05-12 10:00")
+    assert "1号事项阶段任务：完成选址——截止5月12日（周二），今天" in province.last("甲")
+    assert "恢复营业" not in province.last("甲"), "the last stage's date is the item's own"
+    assert "阶段完成" in province.say("甲", "为什么")
+    province.until("2020-05-16 08:00")
+    assert "1号事项阶段任务" in province.last("乙"), "three working days late"
+    with transaction(province.sessions) as db, serving(db, SYSTEM):
+        milestones.reach(db, items.find(db, number), first, date(2020, 5, 16))
+    province.tick()
+    kept = {state for key, state in province.states().items() if key.startswith("stage:")}
+    assert "cancelled" in kept and "planned" not in kept
 
 
 def test_another_date_cancels_and_plans_anew_and_back_again(province: Province) -> None:

@@ -1,5 +1,6 @@
 """What people say about their reminders, and the hotline's calls, on both databases with a driven clock."""
 
+import re
 from pathlib import Path
 
 import httpx
@@ -135,6 +136,35 @@ def test_somebody_who_has_left_is_handed_over(province: Province) -> None:
     assert "已换人" in province.say("热线", "拨打 #1", "电话结果 #1 已换人")
     province.dispatcher.drain()
     assert [text for who, text, _ in province.wecom.got if who == "乙" and "已换人" in text and "邀请" in text]
+    assert "已登记接任人员李四" in province.say("热线", "接任 #1", "李四"), "who may not invite passes the name on"
+    province.dispatcher.drain()
+    assert "接任人员为李四" in [text for who, text, _ in province.wecom.got if who == "乙"][-1]
+    [offer] = [one for one in province.deliveries() if one.version == 2 and one.source == "call:1"]
+    code = re.search(r"[0-9A-Z]{4}-[0-9A-Z]{4}", province.say("乙", offer.reply["options"][0]["value"], "跳过"))
+    assert code is not None
+    province.say("新", f"绑定 {code[0]}", "同意")
+    with transaction(province.sessions) as db, serving(db, SYSTEM):
+        [left], [new] = people.named(db, "甲"), people.named(db, "李四")
+        assert people.roles(db, left.id) == []
+        assert [role.role for role in people.roles(db, new.id)] == ["county_officer"]
+    assert "不必再办移交" in province.say("乙", "接任 #1")
+    assert "没有这条登记" in province.say("乙", "接任 #9")
+
+
+def test_an_item_that_nobody_touches_is_called_about_ten_working_days_late(province: Province) -> None:
+    province.person("甲", "county_officer", COUNTY)
+    province.person("热线", "hotline", "620000")
+    province.item(COUNTY, "1", "2020-05-13")
+    other = province.item(COUNTY, "2", "2020-05-13")
+    province.event("甲", other, "submit", declared="属实")
+    province.until("2020-05-26 20:00")
+    assert "没有待拨电话" in province.say("热线", "待拨电话")
+    province.until("2020-05-27 20:00")
+    shown = province.say("热线", "待拨电话", "1")
+    assert "1号事项：站点停运（时限5月13日，已逾期10个工作日，仍未申请销号）" in shown and "2号事项" not in shown
+    assert "已告知" in province.say("热线", "电话结果 #1 已告知")
+    province.until("2020-06-12 20:00")
+    assert "没有待拨电话" in province.say("热线", "待拨电话"), "it is said once"
 
 
 def test_the_province_confirms_a_date_of_an_unverified_text(province: Province) -> None:

@@ -31,7 +31,7 @@ from bot.settings import Wechat as Chosen
 from bot.texts import say
 from bot.turns import TurnThread
 from storage import bindings, conversations, deliveries
-from storage.db import transaction
+from storage.db import reading
 
 LIMIT = 2040  # bytes of text, as the assistant's limits say; above 2,047 WeChat shows strange things
 ANSWER_S = 4.0  # WeChat waits 5 s, and what arrives has waited its turn in this process already
@@ -276,7 +276,7 @@ class Wechat:
 
     def _window_open(self, address: str) -> bool:
         now = self._clock()
-        with transaction(self._sessions) as db:
+        with reading(self._sessions) as db:
             spoke_at = conversations.spoke_at(db, self.name, address)
             if spoke_at is None or now - spoke_at >= WINDOW:
                 return False

@@ -2,7 +2,7 @@
 
 Called with a database's URL and the platform's address; reads one JSON command a line, answers with one line of JSON.
 `{"late_s": 0}` forks a sender whose clock is so much later and answers with its number at once; `{"die": "called", …}`
-lets it kill itself at a point of the hand-over. `{"wait": 123}` waits for a sender: its signal, 0 when it was done.
+lets it kill itself at a point of the hand-over; `{"day": 100, …}` is what the platform takes a day. `{"wait": 123}` waits for a sender: its signal, 0 when it was done.
 """
 
 import itertools
@@ -15,8 +15,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from bot.channels.wechat import Wechat
+from bot.commits import Commits
 from bot.delivery import Dispatcher
 from bot.messages import ChannelStopped, TemporaryFailure
+from bot.pacing import Pacer
 from bot.settings import Wechat as Keys
 from bot.turns import TurnThread
 from storage import deliveries
@@ -62,13 +64,13 @@ def _die_at(point: str) -> None:
     elif point == "before the result":
         deliveries.accepted = after(deliveries.accepted)
     elif point == "finished":
-        Dispatcher._push = after(Dispatcher._push)  # type: ignore[method-assign]
+        Commits._commit = after(Commits._commit)  # type: ignore[method-assign]
     else:
         raise ValueError(point)
 
 
-def _send(url: str, platform: str, late_s: float, point: str) -> None:
-    """Hand over what is due until nothing is."""
+def _send(url: str, platform: str, late_s: float, point: str, day: int) -> None:
+    """Hand over what is due until nothing is, or so many of a day as notices may use of it."""
     engine = make_engine(url)
     sessions = make_sessions(engine)
 
@@ -82,7 +84,8 @@ def _send(url: str, platform: str, late_s: float, point: str) -> None:
     channel = Wechat(keys, cast(TurnThread, None), sessions, clock)  # nobody writes to it here
     if point:
         _die_at(point)
-    Dispatcher(channels={"wechat": channel}, sessions=sessions, clock=clock, workers=WORKERS).drain()
+    pacer = Pacer(days={"wechat": day})
+    Dispatcher(channels={"wechat": channel}, sessions=sessions, clock=clock, workers=WORKERS, pacer=pacer).drain()
     engine.dispose()
 
 
@@ -91,7 +94,7 @@ def _fork(url: str, platform: str, command: dict[str, Any]) -> int:
     if child:
         return child
     try:
-        _send(url, platform, command["late_s"], command.get("die", ""))
+        _send(url, platform, command["late_s"], command.get("die", ""), command.get("day", 100_000))
     except (TemporaryFailure, ChannelStopped):
         os._exit(1)
     os._exit(0)
