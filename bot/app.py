@@ -27,6 +27,7 @@ from bot.console import board, download, frame, hotline, items, public, publishi
 from bot.console import broadcasts as broadcast_pages
 from bot.console import knowledge as knowledge_pages
 from bot.console import receipts as receipt_pages
+from bot.console import reminders as reminder_pages
 from bot.delivery import Dispatcher
 from bot.demo import counties, populate, seed
 from bot.dialogue import Assistant, Handlers
@@ -423,10 +424,20 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     app.include_router(upload.router(turns, sessions, templates, clock, chosen.paths.data))
     desks = frame.Console(
         sessions=sessions, kb=lambda: turns.kb, turns=turns, templates=templates, clock=clock, settings=chosen,
-        menu=(*board.MENU, *hotline.MENU, *questions.MENU, *knowledge_pages.MENU, *broadcast_pages.MENU, *items.MENU, *system.MENU),
+        menu=tuple(entry for pages in (board, hotline, questions, knowledge_pages, broadcast_pages, reminder_pages, items, system) for entry in pages.MENU),
     )  # fmt: skip
     frame.register(app, desks)
-    for pages in (board, hotline, questions, publishing, knowledge_pages, broadcast_pages, items, system):
+    for pages in (
+        board,
+        hotline,
+        questions,
+        publishing,
+        knowledge_pages,
+        broadcast_pages,
+        reminder_pages,
+        items,
+        system,
+    ):
         app.include_router(pages.router(desks))
     app.include_router(download.router(sessions, clock, chosen.paths.data))
     told = receipt_pages.router(sessions, templates, clock, lambda: turns.kb, chosen.province.name, chosen.paths.data)

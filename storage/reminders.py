@@ -127,6 +127,12 @@ def due(db: Session, today: date) -> dict[int, list[Occurrence]]:
     return found
 
 
+def settled(db: Session, since: date) -> set[str]:
+    """The keys of what was planned from a day on and is sent, taken out or overtaken by now."""
+    gone = select(Occurrence.key).where(Occurrence.state != "planned", Occurrence.planned_on >= since)
+    return set(db.scalars(gone))
+
+
 def last_day(db: Session, today: date, before: datetime) -> dict[int, list[Occurrence]]:
     """What falls due on this day and was told to people in a digest before a time."""
     found: dict[int, list[Occurrence]] = defaultdict(list)
