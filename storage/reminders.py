@@ -314,7 +314,12 @@ def correct(db: Session, on: date, works: bool, source: str, now: datetime) -> N
 
 def marks(db: Session) -> dict[tuple[str, date], bool]:
     """The dates of notices that somebody decided on: (deadline, date) → whether it starts reminders."""
-    return {(one.deadline, one.due_on): one.confirmed for one in db.scalars(select(DeadlineMark))}
+    return {key: one.confirmed for key, one in marked(db).items()}
+
+
+def marked(db: Session) -> dict[tuple[str, date], DeadlineMark]:
+    """As `marks`, with who said so and when."""
+    return {(one.deadline, one.due_on): one for one in db.scalars(select(DeadlineMark))}
 
 
 def mark(db: Session, deadline: str, due_on: date, confirmed: bool, person_id: int | None, now: datetime) -> None:
