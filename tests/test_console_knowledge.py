@@ -88,12 +88,12 @@ def test_a_date_of_an_unverified_text_is_confirmed(desk_site: str) -> None:
     path = "/console/knowledge/calendar"
     with signed_in(desk_site, "样例子") as officer, signed_in(desk_site, "样例寅") as hotline:
         page = officer.get(path).text
-        line = page.split("6月25日")[1].split("</tr>")[0]
+        line = page.split("2020年6月25日")[1].split("</tr>")[0]
         assert "各省→三部门" in line and "待确认" in line and "最后工作日6月24日" in line and "文本未核对" in line
         action = re.search(r'action="(/console/knowledge/calendar/[\w-]+)"', line)
         assert action is not None
         assert "将提醒" in send(officer, action[1], confirmed="yes")
-        line = hotline.get(path).text.split("6月25日")[1].split("</tr>")[0]
+        line = hotline.get(path).text.split("2020年6月25日")[1].split("</tr>")[0]
         assert "发提醒" in line and "样例子确认" in line and "<form" not in line
         assert "定为不提醒" in send(officer, action[1], confirmed="no")
         token = token_of(hotline.get(path).text)
