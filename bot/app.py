@@ -23,10 +23,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot import digests
 from bot.channels import Channel, Platform, web
-from bot.console import board, download, frame, hotline, items, public, publishing, questions, system, upload
+from bot.console import board, download, drafts, frame, hotline, items, public, publishing, questions, system, upload
 from bot.console import broadcasts as broadcast_pages
 from bot.console import knowledge as knowledge_pages
 from bot.console import receipts as receipt_pages
+from bot.console import reminders as reminder_pages
 from bot.delivery import Dispatcher
 from bot.demo import counties, populate, seed
 from bot.dialogue import Assistant, Handlers
@@ -421,12 +422,13 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
     for one in running:
         app.include_router(one.router())
     app.include_router(upload.router(turns, sessions, templates, clock, chosen.paths.data))
+    listed = (board, hotline, questions, knowledge_pages, broadcast_pages, reminder_pages, items, system)
     desks = frame.Console(
         sessions=sessions, kb=lambda: turns.kb, turns=turns, templates=templates, clock=clock, settings=chosen,
-        menu=(*board.MENU, *hotline.MENU, *questions.MENU, *knowledge_pages.MENU, *broadcast_pages.MENU, *items.MENU, *system.MENU),
+        menu=tuple(entry for pages in listed for entry in pages.MENU),
     )  # fmt: skip
     frame.register(app, desks)
-    for pages in (board, hotline, questions, publishing, knowledge_pages, broadcast_pages, items, system):
+    for pages in (drafts, publishing, *listed):  # the first that fits an address has it
         app.include_router(pages.router(desks))
     app.include_router(download.router(sessions, clock, chosen.paths.data))
     told = receipt_pages.router(sessions, templates, clock, lambda: turns.kb, chosen.province.name, chosen.paths.data)

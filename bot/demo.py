@@ -12,10 +12,10 @@ from typing import Any
 import yaml
 from sqlalchemy.orm import Session, sessionmaker
 
-from bot.messages import Inbound
+from bot.messages import Inbound, Reply
 from bot.settings import Clock, Database, Province, Settings
 from bot.turns import TurnThread
-from storage import bindings, bodies, funds, items, people, scope
+from storage import bindings, bodies, calls, deliveries, funds, items, people, scope
 from storage.conversations import recent_exchanges
 from storage.db import transaction
 from storage.models import Body, Fact
@@ -61,6 +61,8 @@ def populate(sessions: sessionmaker[Session]) -> int:
             _person(db, one, places)
         for one in content["items"]:
             _item(db, one, places[one["body"]])
+        for one in content["undelivered"]:
+            _undelivered(db, one, places[one["body"]])
         return len(content["people"])
 
 
@@ -156,6 +158,20 @@ def _item(db: Session, one: dict[str, str], body_id: int) -> None:
         with scope.serving(db, viewer):
             at = NOW - timedelta(days=24 - 2 * place)
             item = items.apply(db, item.id, item.version, event, said | more, at)
+
+
+def _undelivered(db: Session, one: dict[str, str], body_id: int) -> None:
+    """Leave a reminder of the day before that no channel took, with the call that it means, or that nobody knows of."""
+    at, number = NOW - timedelta(days=1), people.named(db, one["person"])[0].id
+    sent = deliveries.put(
+        db, source=f"digest:{at:%Y%m%d}", recipient=deliveries.person(number), lane="reminder",
+        reply=Reply(text=one["text"]).to_json(), why=one["text"], now=at,
+    )  # fmt: skip
+    assert sent is not None
+    sent.state, sent.handed_at = one["state"], at
+    if one["state"] == "failed":
+        line = {"person": number, "delivery": sent.id, "text": one["text"]}
+        calls.put(db, body_id, at.date(), [line], date.fromisoformat(one["due"]), at)
 
 
 def seed(turns: TurnThread, sessions: sessionmaker[Session]) -> int:

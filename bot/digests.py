@@ -1,7 +1,7 @@
 """Digests: one message a person and working day that holds everything due, and is looked at again before it leaves."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -11,12 +11,12 @@ import structlog
 from sqlalchemy.orm import Session
 
 from bot import ladder, planner
-from bot.ladder import Subject
+from bot.ladder import Planned, Subject
 from bot.messages import Option, Reply
 from bot.texts import say
 from bot.workdays import LOCAL, Hours, Workdays
 from knowledge.base import KnowledgeBase
-from storage import deliveries, reminders, scope
+from storage import audit, deliveries, reminders, scope
 from storage.models import Delivery, Occurrence, Preference
 
 SOURCE = "digest"
@@ -58,6 +58,20 @@ def slot(person_id: int, on: date, hours: Hours, preference: Preference | None =
     begins = datetime.combine(on, hours.opening, LOCAL) + AFTER_OPENING
     at = begins + timedelta(minutes=crc32(str(person_id).encode()) % SPREAD)
     return at + timedelta(minutes=1) if at.minute in (0, 30) else at
+
+
+def foreseen(
+    db: Session, kb: KnowledgeBase, hours: Hours, first: date, last: date
+) -> Iterator[tuple[Planned, datetime]]:
+    """What would be told on some days as things stand, and when; by day and person. Whoever asked for a pause is left out.
+
+    Nothing is written. The session must serve the program itself.
+    """
+    wishes = reminders.preferences(db)
+    for one in planner.planned(db, kb, first, last):
+        wish = wishes.get(one.person_id)
+        if wish is None or wish.paused_until is None or one.on >= wish.paused_until:
+            yield one, slot(one.person_id, one.on, hours, wish)
 
 
 def run(db: Session, desk: Desk, now: datetime) -> Counter[str]:
@@ -117,6 +131,18 @@ def _held(db: Session, late: int, now: datetime) -> bool:
         log.error("reminders are held until somebody releases them", people=late)
         return True
     return False
+
+
+def release(db: Session, now: datetime, *, drop: bool, role: str) -> int:
+    """Let reminders that were held go out, those of earlier days too unless they are to be dropped; how many these are."""
+    today = now.astimezone(LOCAL).date()
+    late = [row for rows in reminders.due(db, today).values() for row in rows if row.planned_on < today]
+    if drop:
+        reminders.drop(db, late, "missed", "dropped by the operator")
+    reminders.set_switch(db, HELD, "released", "", now)
+    after = {"late": len(late), "dropped": drop}
+    audit.record(db, "reminders.release", "switch:reminders", now=now, role=role, after=after)
+    return len(late)
 
 
 def _queue(

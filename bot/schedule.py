@@ -70,17 +70,13 @@ def _rows(db: "Session", kb: Any, first: date, last: date, chosen: "Settings") -
     """What would be sent, one row a reminder, in the order of sending."""
     from bot import digests, planner
     from bot.workdays import read_hours
-    from storage import people, reminders
+    from storage import people
 
-    hours, wishes, days = read_hours(chosen.province.quiet_hours), reminders.preferences(db), planner.workdays(db)
-    names = people.names(db)
-    for one in planner.planned(db, kb, first, last):
-        wish = wishes.get(one.person_id)
-        if wish is not None and wish.paused_until is not None and one.on < wish.paused_until:
-            continue
+    hours, days, names = read_hours(chosen.province.quiet_hours), planner.workdays(db), people.names(db)
+    for one, at in digests.foreseen(db, kb, hours, first, last):
         subject = one.subject
         yield {
-            "at": digests.slot(one.person_id, one.on, hours, wish).isoformat(timespec="minutes"),
+            "at": at.isoformat(timespec="minutes"),
             "person_id": one.person_id,
             "person": names.get(one.person_id, ""),
             "kind": subject.kind,
@@ -123,20 +119,13 @@ def release(
 ) -> None:
     """放行因停机过久或数量过多而搁置的提醒。"""
     from bot import digests
-    from bot.workdays import LOCAL
-    from storage import audit, reminders
+    from storage import reminders
 
     with _office() as (db, now, _):
         if reminders.switch(db, digests.HELD)[0] != "held":
             _stop(say("schedule.nothing_held"))
-        today = now.astimezone(LOCAL).date()
-        late = [row for rows in reminders.due(db, today).values() for row in rows if row.planned_on < today]
-        if drop:
-            reminders.drop(db, late, "missed", "dropped by the operator")
-        reminders.set_switch(db, digests.HELD, "released", "", now)
-        after = {"late": len(late), "dropped": drop}
-        audit.record(db, "reminders.release", "switch:reminders", now=now, role="operator", after=after)
-    typer.echo(say("schedule.released", late=len(late), drop=drop))
+        late = digests.release(db, now, drop=drop, role="operator")
+    typer.echo(say("schedule.released", late=late, drop=drop))
 
 
 @app.command("workday")

@@ -1,6 +1,8 @@
 """待拨电话: the hotline calls counties whose people no channel reaches, and notes how each call ended."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from bot.dialogue import Route
 from bot.messages import Option, Refused, Reply, Turn
@@ -20,15 +22,26 @@ def _allowed(turn: Turn) -> None:
 def listed(turn: Turn) -> Reply:
     """The counties to be called, the most urgent first."""
     _allowed(turn)
-    found = calls.waiting(turn.db, turn.now.astimezone(LOCAL).date())
+    waiting = calls.waiting(turn.db, turn.now.astimezone(LOCAL).date())
     options = tuple(
         Option(label=say("calls.label", task=task, place=body.name), value=f"拨打 #{task.id}")
-        for task, body in found[:SHOWN]
+        for task, body in waiting[:SHOWN]
     )
-    return Reply(text=say("calls.listed", count=len(found)), options=options, route="calls.listed")
+    return Reply(text=say("calls.listed", count=len(waiting)), options=options, route="calls.listed")
 
 
-def _found(turn: Turn, number: str) -> tuple[CallTask, str]:
+@dataclass(frozen=True, kw_only=True)
+class Callee:
+    """Whom to ask for, at which number (empty where none is registered), and what to tell them."""
+
+    name: str
+    title: str
+    phone: str
+    lines: Sequence[str]
+
+
+def found(turn: Turn, number: str) -> tuple[CallTask, str]:
+    """A call and the county to be called. Raises Refused."""
     _allowed(turn)
     task = calls.find(turn.db, int(number))
     if task is None:
@@ -36,22 +49,26 @@ def _found(turn: Turn, number: str) -> tuple[CallTask, str]:
     return task, turn.db.get_one(Body, task.body_id).name
 
 
-def show(turn: Turn) -> Reply:
+def callees(turn: Turn, task: CallTask) -> list[Callee]:
     """What to say to whom, with their phones: shown for this call, which the audit notes."""
-    match = re.fullmatch(_SHOW, turn.text)
-    assert match is not None
-    task, place = _found(turn, match["number"])
-    callees = []
+    listed = []
     for number in dict.fromkeys(line["person"] for line in task.lines):
         person = turn.db.get(Person, number)
         if person is not None:
-            phone = (
-                people.see_phone(turn.db, person, say("calls.reason", number=task.id), turn.now) if person.phone else ""
-            )
-            texts = [line["text"] for line in task.lines if line["person"] == number]
-            callees.append({"name": person.name, "title": person.title, "phone": phone, "lines": texts})
+            reason = say("calls.reason", number=task.id)
+            phone = people.see_phone(turn.db, person, reason, turn.now) if person.phone else ""
+            lines = [line["text"] for line in task.lines if line["person"] == number]
+            listed.append(Callee(name=person.name, title=person.title, phone=phone, lines=lines))
+    return listed
+
+
+def show(turn: Turn) -> Reply:
+    """拨打 #3."""
+    match = re.fullmatch(_SHOW, turn.text)
+    assert match is not None
+    task, place = found(turn, match["number"])
     options = tuple(Option(label=word, value=f"电话结果 #{task.id} {word}") for word in calls.OUTCOMES)
-    text = say("calls.shown", task=task, place=place, callees=callees)
+    text = say("calls.shown", task=task, place=place, callees=callees(turn, task))
     return Reply(text=text, options=options, route="calls.shown")
 
 
@@ -59,7 +76,7 @@ def ended(turn: Turn) -> Reply:
     """How a call ended. 已换人 asks the county's head and the province to hand over."""
     match = re.fullmatch(_ENDED, turn.text)
     assert match is not None
-    task, place = _found(turn, match["number"])
+    task, place = found(turn, match["number"])
     outcome = match["outcome"]
     try:
         calls.close(turn.db, task, outcome, turn.now)

@@ -34,6 +34,7 @@ from knowledge.wording import Repairer, Wording, load_wording
 
 DATA = Path(__file__).parent / "data"
 NOTICES = "notices"  # the folder of the notices within the files
+WRITTEN = "entries/"  # where entries lie within the files; own-3.yaml is one that was written here
 VECTORS = Path(__file__).parent / "vectors.npz"
 REMEMBERED = 4096  # questions and answers
 _LONGEST_LEAD = 120  # characters
@@ -207,11 +208,16 @@ def _check_quotes(base: KnowledgeBase, problems: Problems) -> None:
     lines += [*checks_cites(base.checks), *((one.id, one.cite) for one in base.submissions)]
     lines += [(one.id, one.cite) for one in base.deadlines]
     for name, cite in (*_cites(base.entries, base.expenses, base.rules.values()), *lines):
-        clause = base.clauses.get((cite.notice, cite.clause))
-        if clause is None:
-            problems.add(cite.notice, name, f"没有条款“{cite.clause}”，请核对条款号。")
-        elif cite.quote not in clause.full:
-            problems.add(cite.notice, name, f"引文不是{cite.clause}的原文：“{cite.quote[:30]}…”，请逐字照录。")
+        check_quote(base, name, cite, problems)
+
+
+def check_quote(base: KnowledgeBase, name: str, cite: Cite, problems: Problems) -> None:
+    """Note a citation of a clause that there is not, or a quotation that is not in its clause."""
+    clause = base.clauses.get((cite.notice, cite.clause))
+    if clause is None:
+        problems.add(cite.notice, name, f"没有条款“{cite.clause}”，请核对条款号。")
+    elif cite.quote not in clause.full:
+        problems.add(cite.notice, name, f"引文不是{cite.clause}的原文：“{cite.quote[:30]}…”，请逐字照录。")
 
 
 def _check_entries(base: KnowledgeBase, problems: Problems) -> None:
@@ -254,15 +260,21 @@ def _phrases(path: Path, problems: Problems) -> dict[str, str]:
 
 
 def read_files(folder: Path = DATA, imported: Path | None = None) -> dict[str, bytes]:
-    """Name → content of all files; an imported notice takes the place of a shipped one of the same id."""
+    """Name → content of all files; an imported notice takes the place of a shipped one of the same id.
+
+    Entries that were written here and reviewed lie beside the imported notices.
+    """
     found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     if imported is not None:
         found |= {f"{NOTICES}/{path.name}": path for path in sorted(imported.glob("*.txt"))}
+        found |= {f"{WRITTEN}{path.name}": path for path in sorted(imported.glob("own-*.yaml"))}
     return {name: found[name].read_bytes() for name in sorted(found)}
 
 
 def is_imported(name: str, content: bytes) -> bool:
-    """Whether a file of the knowledge is a notice that was imported or confirmed here, and did not come with the program."""
+    """Whether a file of the knowledge was imported, confirmed or written here, and did not come with the program."""
+    if name.startswith(f"{WRITTEN}own-"):
+        return True
     header = content.partition(b"\n---\n")[0]
     return name.startswith(NOTICES) and any(line in header for line in (b"\nsource:", b"\nconfirmed:"))
 
@@ -333,6 +345,7 @@ def read(folder: Path = DATA, imported: Path | None = None, *, dense: bool = Fal
         problems.lines += error.problems
         notices = []
     entries = load_entries(folder / "entries", problems) + load_entries(folder / "unanswered", problems)
+    entries += load_entries(imported, problems, "own-*.yaml") if imported is not None else []
     rules = {rule.id: rule for rule in load_rules(folder / "rules" / "policy.yaml", problems)}
     base = KnowledgeBase(
         notices=tuple(notices),

@@ -20,7 +20,7 @@ SLOTS = frozenset(
 _STANCES: tuple[Verdict, ...] = get_args(Verdict)
 _ENTRY_KEYS = {
     "id", "title", "statement", "basis", "status", "binds", "cite", "gives", "deadline", "derive", "asks",
-    "twin", "nearest", "onward", "ask_whom", "reviewer",
+    "twin", "nearest", "onward", "ask_whom", "author", "reviewer",
 }  # fmt: skip
 
 # The C parser is ten times as fast; wheels of PyYAML carry it, a source build may not.
@@ -115,7 +115,8 @@ def read_forms(raw: object, file: str, name: str, problems: Problems) -> tuple[F
     )
 
 
-def _entry(item: Item, file: str, problems: Problems) -> Entry | None:
+def read_entry(item: Item, file: str, problems: Problems) -> Entry | None:
+    """Read one entry; None when it has too little to be one."""
     name = item["id"]
     unknown = sorted(set(item) - _ENTRY_KEYS)
     absent = [key for key in ("title", "statement", "asks") if not item.get(key)]
@@ -153,9 +154,9 @@ def _entry(item: Item, file: str, problems: Problems) -> Entry | None:
     )
 
 
-def load_entries(folder: Path, problems: Problems) -> list[Entry]:
+def load_entries(folder: Path, problems: Problems, pattern: str = "*.yaml") -> list[Entry]:
     """Read every entry of a folder's YAML files, in file order."""
     found: list[Entry] = []
-    for path in sorted(folder.glob("*.yaml")):
-        found += [entry for item in items(path, problems) if (entry := _entry(item, path.name, problems))]
+    for path in sorted(folder.glob(pattern)):
+        found += [entry for item in items(path, problems) if (entry := read_entry(item, path.name, problems))]
     return found

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any, Literal
 
 from knowledge.answer import answer
-from knowledge.base import KnowledgeBase, is_imported
+from knowledge.base import NOTICES, KnowledgeBase, is_imported
 from knowledge.importing.draft import compare
 from knowledge.model import Answer
 from knowledge.notices import header_of
@@ -54,7 +54,11 @@ def unreviewed(files: Mapping[str, bytes], current: KnowledgeBase, by: str) -> l
     `by` is who would publish them; empty for nobody in particular.
     """
     held = {notice.id for notice in current.notices}
-    headers = [header_of(content.decode()) for name, content in files.items() if is_imported(name, content)]
+    headers = [
+        header_of(content.decode())
+        for name, content in files.items()
+        if name.startswith(NOTICES) and is_imported(name, content)
+    ]
     new = [one for one in headers if one["id"] not in held and "confirmed" not in one and one.get("imported_by")]
     return [one["id"] for one in new if by in ("", one["imported_by"])]
 

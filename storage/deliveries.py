@@ -315,6 +315,12 @@ def by_state(db: Session) -> dict[str, int]:
     }
 
 
+def in_doubt(db: Session, limit: int) -> Sequence[Delivery]:
+    """The messages of which nobody knows whether they came, the newest first."""
+    wanted = select(Delivery).where(Delivery.state == "unknown")
+    return db.scalars(wanted.order_by(Delivery.id.desc()).limit(limit)).all()
+
+
 def acknowledged(db: Session, source: str, recipients: Sequence[str], now: datetime) -> None:
     """Their recipients say that they have the messages, however far these have come. A later report changes nothing."""
     changed = update(Delivery).where(

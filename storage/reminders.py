@@ -128,6 +128,12 @@ def due(db: Session, today: date) -> dict[int, list[Occurrence]]:
     return found
 
 
+def settled(db: Session, since: date) -> set[str]:
+    """The keys of what was planned from a day on and is sent, taken out or overtaken by now."""
+    gone = select(Occurrence.key).where(Occurrence.state != "planned", Occurrence.planned_on >= since)
+    return set(db.scalars(gone))
+
+
 def last_day(db: Session, today: date, before: datetime) -> dict[int, list[Occurrence]]:
     """What falls due on this day and was told to people in a digest before a time."""
     found: dict[int, list[Occurrence]] = defaultdict(list)
@@ -329,7 +335,12 @@ def correct(db: Session, on: date, works: bool, source: str, now: datetime) -> N
 
 def marks(db: Session) -> dict[tuple[str, date], bool]:
     """The dates of notices that somebody decided on: (deadline, date) → whether it starts reminders."""
-    return {(one.deadline, one.due_on): one.confirmed for one in db.scalars(select(DeadlineMark))}
+    return {key: one.confirmed for key, one in marked(db).items()}
+
+
+def marked(db: Session) -> dict[tuple[str, date], DeadlineMark]:
+    """As `marks`, with who said so and when."""
+    return {(one.deadline, one.due_on): one for one in db.scalars(select(DeadlineMark))}
 
 
 def mark(db: Session, deadline: str, due_on: date, confirmed: bool, person_id: int | None, now: datetime) -> None:

@@ -49,6 +49,7 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "check": ("province_officer", "province_approver"),
     "make_papers": ("county_officer", "county_head", "city", *PROVINCE),
     "settle_deadlines": ("province_officer", "province_approver"),
+    "switch_sending": ("system_admin", "province_approver", "province_officer"),
     "call": ("hotline", "province_officer"),
     "answer_questions": ("province_officer", "province_approver"),
     "edit_knowledge": ("province_officer", "province_approver"),

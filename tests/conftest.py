@@ -130,6 +130,18 @@ def demo_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def desk_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the demo of the console's tests has its data."""
+    return tmp_path_factory.mktemp("console")
+
+
+@pytest.fixture(scope="session")
+def desk_site(desk_folder: Path) -> Iterator[str]:
+    """A demo for the console's tests, which change it: each asks about what it did itself."""
+    yield from serve(desk_folder, "--demo")
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     assert Path(CHROMIUM).exists(), "Chromium is missing: run `make system`"
     with sync_playwright() as playwright:

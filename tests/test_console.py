@@ -1,7 +1,6 @@
 """The console over HTTP: who gets in, who stays in, who changes what."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,16 +12,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from storage import people, scope, visits
 from storage.db import transaction
 from storage.models import Person
-from tests.conftest import serve
 from tests.console import signed_in, ticket, token_of
 
 NOW = datetime(2020, 4, 24, 2, tzinfo=UTC)
 PASSWORD = "Rectify-2020!"
-
-
-@pytest.fixture(scope="module")
-def desk_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield from serve(tmp_path_factory.mktemp("console"), "--demo")
 
 
 def test_nobody_gets_in_without_signing_in(desk_site: str) -> None:

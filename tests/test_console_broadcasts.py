@@ -3,22 +3,14 @@
 import html
 import io
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import pytest
 from openpyxl import load_workbook
 
-from tests.conftest import serve
 from tests.console import signed_in, token_of
 
 LIST = "/console/broadcasts"
-
-
-@pytest.fixture(scope="module")
-def desk_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield from serve(tmp_path_factory.mktemp("console"), "--demo")
 
 
 def words(page: str) -> str:

@@ -1,19 +1,10 @@
 """The hotline's desk over HTTP: the call log, passing on, the answer that comes back, phones for a reason."""
 
 import re
-from collections.abc import Iterator
 
-import pytest
-
-from tests.conftest import serve
 from tests.console import signed_in, token_of
 
 QUESTION = "每个站点补贴的发放要几个人签字"
-
-
-@pytest.fixture(scope="module")
-def desk_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield from serve(tmp_path_factory.mktemp("console"), "--demo")
 
 
 def test_a_call_from_the_first_key_to_the_answer(desk_site: str) -> None:
@@ -48,8 +39,9 @@ def test_a_call_from_the_first_key_to_the_answer(desk_site: str) -> None:
         clause = re.search(r'id="附件1-6\.1".*?</', officer.get("/notice/144-2020").text, re.DOTALL)
         assert clause is not None
         answer["quote"] = "资产"
-        done = officer.post(f"/console/questions/{found[1]}", data=answer).text
-        assert "已答复" in done and "draft-" in done
+        done = officer.post(f"/console/questions/{found[1]}", data=answer)
+        assert "已答复" in done.text and re.search(r"/console/knowledge/drafts/own-\d+$", str(done.url))
+        assert QUESTION in done.text and "文件没有规定签字人数" in done.text and "须由另一人审核" in done.text
         assert QUESTION not in officer.get("/console/questions").text
         told = seat.get("/console/hotline").text
         assert "已有答复，请回电" in told and "文件没有规定签字人数" in told
@@ -72,3 +64,24 @@ def test_a_phone_is_shown_for_a_reason_and_noted(desk_site: str) -> None:
         shown = seat.post(f"/console/contacts/{number[1]}", data=form | {"reason": "回电答复"}).text
         assert "13900000002" in shown
         assert "回电答复" in officer.get("/console/audit", params={"action": "see_phone"}).text
+
+
+def test_who_cannot_be_reached_is_called_and_how_it_ended_is_noted(desk_site: str) -> None:
+    with signed_in(desk_site, "样例寅") as seat, signed_in(desk_site, "样例丑") as approver:
+        page = seat.get("/console/hotline").text
+        assert "古浪县3号事项" in page and "13900000004" not in page
+        task = re.search(r"古浪县</th>.*?(/console/hotline/tasks/\d+)", page, re.DOTALL)
+        assert task is not None
+        form = {"csrf": token_of(page)}
+        shown = seat.post(task[1], data=form).text
+        assert "13900000004" in shown and "致电古浪县" in shown
+        assert seat.get("/console/audit").status_code == 404
+        assert "待拨电话#" in approver.get("/console/audit", params={"action": "see_phone"}).text
+        again = seat.post(f"{task[1]}/outcome", data=form | {"outcome": "无人接听"}).text
+        assert "仍在待拨之列" in again and "1次" in again and task[1] in again
+        assert seat.post(f"{task[1]}/outcome", data=form | {"outcome": "说好了"}).status_code == 404
+        assert "相应消息不再发送" in seat.post(f"{task[1]}/outcome", data=form | {"outcome": "已告知"}).text
+        assert task[1] not in seat.get("/console/hotline").text
+        page = approver.get("/console/hotline").text
+        assert 'id="tasks"' not in page
+        assert approver.post(task[1], data={"csrf": token_of(page)}).status_code == 404

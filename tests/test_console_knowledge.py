@@ -2,12 +2,9 @@
 
 import html
 import re
-from collections.abc import Iterator
 
 import httpx
-import pytest
 
-from tests.conftest import serve
 from tests.console import signed_in, token_of
 from tests.fakes.server import until
 from tests.importing.support import SAMPLES, load_sample
@@ -15,11 +12,6 @@ from tests.importing.support import SAMPLES, load_sample
 CALL = "\n".join(next(load_sample(path) for path in SAMPLES if path.stem == "call").lines)
 EDITIONS = "/console/knowledge/editions"
 IMPORT = "/console/knowledge/import"
-
-
-@pytest.fixture(scope="module")
-def desk_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield from serve(tmp_path_factory.mktemp("console"), "--demo")
 
 
 def send(client: httpx.Client, path: str, **form: str) -> str:
@@ -90,3 +82,61 @@ def test_an_import_is_looked_at_stored_and_published_by_another(desk_site: str) 
         assert officer.post(EDITIONS, data={"csrf": token, "number": "7"}).status_code == 404
         trail = approver.get("/console/audit", params={"subject": "edition:2"}).text
         assert "新通知" in trail and "省级审核人" in trail
+
+
+def test_a_date_of_an_unverified_text_is_confirmed(desk_site: str) -> None:
+    path = "/console/knowledge/calendar"
+    with signed_in(desk_site, "样例子") as officer, signed_in(desk_site, "样例寅") as hotline:
+        page = officer.get(path).text
+        line = page.split("2020年6月25日")[1].split("</tr>")[0]
+        assert "各省→三部门" in line and "待确认" in line and "最后工作日6月24日" in line and "文本未核对" in line
+        action = re.search(r'action="(/console/knowledge/calendar/[\w-]+)"', line)
+        assert action is not None
+        assert "将提醒" in send(officer, action[1], confirmed="yes")
+        line = hotline.get(path).text.split("2020年6月25日")[1].split("</tr>")[0]
+        assert "发提醒" in line and "样例子确认" in line and "<form" not in line
+        assert "定为不提醒" in send(officer, action[1], confirmed="no")
+        token = token_of(hotline.get(path).text)
+        assert hotline.post(action[1], data={"csrf": token, "confirmed": "yes"}).status_code == 404
+
+
+ASKED = "站点停运半年还算不算覆盖到村"
+
+
+def test_an_entry_is_drafted_reviewed_by_another_published_and_taken_back(desk_site: str) -> None:
+    with signed_in(desk_site, "样例子") as officer, signed_in(desk_site, "样例丑") as approver:
+        entry = {
+            "title": "停运站点", "statement": "文件没有规定停运站点如何计入覆盖。", "basis": "所收文件未作规定",
+            "clause1": "144-2020 三(一)", "quote1": "不是原文", "info": f"{ASKED}\n144号文讲什么", "ask_whom": "请向省级主管部门了解。",
+        }  # fmt: skip
+        drafts = "/console/knowledge/drafts"
+        assert "请把必填的内容填完整" in send(officer, f"{drafts}/new", title="停运站点")
+        kept = send(officer, f"{drafts}/new", **entry)
+        assert "引文不是三(一)的原文" in kept and "也在 eval-notice-overview" in kept and "须由另一人审核" in kept
+        found = re.search(rf'{drafts}/(own-\d+)">停运站点', officer.get(drafts).text)
+        assert found is not None
+        name = found[1]
+        path = f"{drafts}/{name}"
+        assert "引文不是三(一)的原文" in send(approver, f"{path}/review")
+        mended = entry | {"quote1": "整改", "info": ASKED}
+        assert "审核前还要改好" not in send(officer, path, **mended)
+        assert "草稿是您写的" in send(officer, f"{path}/review")
+        assert "已审核" in send(approver, f"{path}/review")
+        assert "新增问答 停运站点" in send(approver, EDITIONS)
+        assert "已成为现用版本" in send(approver, EDITIONS, sure="yes", note="新口径")
+
+        def answer() -> str:
+            return httpx.post(f"{desk_site}/api/v1/ask", json={"q": ASKED}).text
+
+        until(lambda: "停运站点如何计入覆盖" in answer())
+        shown = officer.get("/console/knowledge/unanswered", params={"q": "停运站点"}).text
+        assert "样例丑审核" in shown
+        changed = send(officer, path, **mended | {"statement": "所收文件没有规定停运站点如何计入覆盖。"})
+        assert "与现用口径比较" in changed and "所收文件没有规定" in changed
+        assert "所收文件没有规定" not in answer()  # a draft answers nothing
+        assert "已删去" in send(officer, f"{path}/drop") and "已删去" in send(officer, f"{path}/drop")
+        assert "删去问答 停运站点" in send(officer, EDITIONS)
+        assert "已成为现用版本" in send(officer, EDITIONS, sure="yes", note="撤下")
+        until(lambda: "停运站点如何计入覆盖" not in answer())
+    with signed_in(desk_site, "样例寅") as hotline:
+        assert hotline.get(drafts).status_code == 404

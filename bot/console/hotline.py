@@ -1,5 +1,6 @@
 """热线坐席: the look-up with the caller's card and the call log beside it, passing on, and the counties' contacts."""
 
+from dataclasses import replace
 from datetime import datetime, time
 from typing import Any
 
@@ -7,10 +8,12 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from bot.console.frame import PAGE, Console, Desk, Entry, Sent, page_number, query
+from bot.messages import Refused
 from bot.texts import say
 from bot.workdays import LOCAL
-from storage import bodies, calllog, facts, items, people, questions, rosters, scope
-from storage.models import Body, Call, Person, Question
+from handlers import calls as calling
+from storage import bodies, calllog, calls, facts, items, people, questions, rosters, scope
+from storage.models import Body, Call, CallTask, Person, Question
 
 SEATS = ("hotline", "province_officer", "province_approver")
 MENU = (
@@ -57,6 +60,26 @@ def router(console: Console) -> APIRouter:
             calllog.finish(desk.db, call, desk.now)
             return desk.back("/console/hotline", say("frame.call_done", outcome=call.outcome))
 
+    @routes.post("/console/hotline/tasks/{number:int}")
+    def dial(request: Request, number: int, form: Sent) -> HTMLResponse:
+        """A county to be called, with the phones that this is the reason to see."""
+        with console.act(request, form, *scope.MAY["call"]) as desk:
+            task, place = _to_call(desk, number)
+            told = calling.callees(desk.turn(), task)
+            return desk.page("desk/call.html", task=task, place=place, callees=told, outcomes=calls.OUTCOMES)
+
+    @routes.post("/console/hotline/tasks/{number:int}/outcome")
+    def called(request: Request, number: int, form: Sent) -> Response:
+        with console.act(request, form, *scope.MAY["call"]) as desk:
+            outcome = str(form.get("outcome", ""))
+            if outcome not in calls.OUTCOMES:
+                raise HTTPException(404)
+            try:
+                told = calling.ended(replace(desk.turn(), text=f"电话结果 #{number} {outcome}"))
+            except Refused:
+                raise HTTPException(404) from None
+            return desk.back("/console/hotline", told.text)
+
     @routes.get("/console/contacts")
     def contacts(request: Request) -> HTMLResponse:
         with console.enter(request, *SEATS) as desk:
@@ -83,6 +106,13 @@ def _own(desk: Desk, number: str) -> Call:
     return found
 
 
+def _to_call(desk: Desk, number: int) -> tuple[CallTask, str]:
+    try:
+        return calling.found(desk.turn(), str(number))
+    except Refused:
+        raise HTTPException(404) from None
+
+
 def _morning(desk: Desk) -> datetime:
     return datetime.combine(desk.now.astimezone(LOCAL).date(), time(), LOCAL)
 
@@ -92,12 +122,15 @@ def _seat(desk: Desk) -> HTMLResponse:
     call = _own(desk, asked) if asked else None
     listed = calllog.of_seat(desk.db, desk.person.id, _morning(desk))
     finished = next((one for one in listed if one.ended_at is not None), None)
+    today = desk.now.astimezone(LOCAL).date()
+    tasks = calls.waiting(desk.db, today) if desk.viewer.may("call") else []
     answered = [(one, _ruling(desk, one)) for one in calllog.to_return(desk.db, desk.person.id)]
     return desk.page(
         "desk/hotline.html", call=call, name=calllog.name_of(desk.db, call) if call else "",
         phone=calllog.phone_of(desk.db, call) if call else "", calls=[(one, _who(desk, one)) for one in listed],
         local=lambda at: at.astimezone(LOCAL), outcomes=calllog.OUTCOMES, bodies=bodies.visible(desk.db, 500),
         last_question=finished.question if finished else "", answered=answered, here="hotline",
+        tasks=tasks,
         report_channel=desk.console.settings.province.report_channel, **_caller(desk, call),
     )  # fmt: skip
 

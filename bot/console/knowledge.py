@@ -2,23 +2,27 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 
-from bot.console.frame import PAGE, PROVINCE, Console, Desk, Entry, page_number, query
+from bot import planner
+from bot.console.frame import PAGE, PROVINCE, Console, Desk, Entry, Sent, page_number, query
+from bot.messages import Refused
 from bot.texts import label_text, say
+from bot.workdays import LOCAL
 from handlers import desk as answering
+from handlers import reminders as reminding
 from knowledge.base import KnowledgeBase
 from knowledge.expense import Expense
 from knowledge.facts import KINDS
 from knowledge.model import Cite
 from knowledge.model import Entry as Fact
 from knowledge.rules import Rule
-from storage import questions
+from storage import people, questions, reminders, scope
 
 READERS = (*PROVINCE, "hotline")
 MENU = (Entry(path="/console/knowledge", label="知识库", roles=READERS),)
@@ -49,6 +53,22 @@ def router(console: Console) -> APIRouter:
         with console.enter(request, *READERS) as desk:
             return _overview(desk)
 
+    @routes.get("/console/knowledge/calendar")
+    def calendar(request: Request) -> HTMLResponse:
+        with console.enter(request, *READERS) as desk:
+            return _calendar(desk)
+
+    @routes.post("/console/knowledge/calendar/{deadline}")
+    def decide(request: Request, deadline: str, form: Sent) -> Response:
+        """Let a date start reminders, or not."""
+        with console.act(request, form, *scope.MAY["settle_deadlines"]) as desk:
+            words = "确认" if form.get("confirmed") == "yes" else "不提醒"
+            try:
+                told = reminding.decide(replace(desk.turn(), text=f"{words}时限 {deadline}")).text
+            except Refused as no:
+                told = str(no)
+            return desk.back("/console/knowledge/calendar", told)
+
     @routes.get("/console/knowledge/{kind:path}")
     def listed(request: Request, kind: str) -> HTMLResponse:
         with console.enter(request, *READERS) as desk:
@@ -72,6 +92,32 @@ def _overview(desk: Desk) -> HTMLResponse:
         unreviewed=[one for one in kb.entries if one.reviewer is None],
         may_answer=desk.viewer.may("answer_questions"), may_edit=desk.viewer.may("edit_knowledge"),
     )  # fmt: skip
+
+
+def _calendar(desk: Desk) -> HTMLResponse:
+    """The deadlines of the notices by date, with what each of them waits for before it starts reminders."""
+    kb, today = desk.console.kb(), desk.now.astimezone(LOCAL).date()
+    marked, days = reminders.marked(desk.db), planner.workdays(desk.db)
+    marks = {key: one.confirmed for key, one in marked.items()}
+    with scope.serving(desk.db, scope.SYSTEM):
+        names = people.names(desk.db)
+    rows = [
+        {
+            "one": one, "source": _source(kb, one.cite), "official": _is_official(kb, one.cite.notice),
+            "mark": marked.get((one.id, one.due_on)), "starts": planner.starts(kb, one, marks),
+            "last_workday": days.on_or_before(one.due_on), "past": one.due_on < today,
+        }
+        for one in sorted(kb.deadlines, key=lambda one: (one.due_on < today, one.due_on))
+    ]  # fmt: skip
+    return desk.page(
+        "desk/calendar.html", rows=rows, kinds=list(LISTS), names_of=names, role_names=scope.ROLES,
+        may_decide=desk.viewer.may("settle_deadlines"),
+    )  # fmt: skip
+
+
+def _is_official(kb: KnowledgeBase, notice_id: str) -> bool:
+    notice = kb.notice(notice_id)
+    return notice is not None and notice.text_status == "official"
 
 
 def _listed(desk: Desk, kind: str) -> HTMLResponse:

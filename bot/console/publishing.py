@@ -79,14 +79,15 @@ def router(console: Console) -> APIRouter:
                 )
             except KnowledgeError as no:
                 return _notice(desk, notice_id, form, str(no))
-            _record(desk, "notice.confirm", f"notice:{notice_id}", {"number": number}, reason)
+            record(desk, "notice.confirm", f"notice:{notice_id}", {"number": number}, reason)
             return desk.back("/console/knowledge/editions", say("frame.notice_confirmed", number=number))
 
     _editions(routes, console)
     return routes
 
 
-def _record(desk: Desk, action: str, subject: str, after: Mapping[str, str], reason: str = "") -> None:
+def record(desk: Desk, action: str, subject: str, after: Mapping[str, str], reason: str = "") -> None:
+    """Note a change of the knowledge in the audit."""
     role = desk.viewer.role_for("edit_knowledge")
     audit.record(desk.db, action, subject, now=desk.now, role=role, after=dict(after), reason=reason)
 
@@ -118,7 +119,7 @@ def _stored(desk: Desk, draft: Draft, name: str) -> Response:
     """Keep the draft. Raises KnowledgeError when it cannot be kept."""
     folder = desk.console.settings.imported_notices
     path = store(draft, folder, base.all_notices(base.DATA, folder), name, desk.person.name)
-    _record(desk, "notice.import", f"notice:{path.stem}", {"title": draft.title, "file": name})
+    record(desk, "notice.import", f"notice:{path.stem}", {"title": draft.title, "file": name})
     return desk.back(f"/console/knowledge/notices/{path.stem}", say("frame.notice_stored", title=draft.title))
 
 

@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
+import yaml
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 
@@ -11,6 +12,7 @@ from bot.messages import Refused
 from bot.texts import say
 from bot.workdays import LOCAL, Workdays
 from handlers import desk as answering
+from knowledge import writing
 from knowledge.model import Cite
 from storage import audit, bodies, scope
 from storage.questions import Group
@@ -27,9 +29,7 @@ def router(console: Console) -> APIRouter:
     def listed(request: Request) -> HTMLResponse:
         with console.enter(request, *READERS) as desk:
             rows = [_row(desk, group) for group in answering.groups(desk.db, console.kb())[:PAGE]]
-            return desk.page(
-                "desk/questions.html", rows=rows, draft="", done="", may_answer=desk.viewer.may("answer_questions")
-            )
+            return desk.page("desk/questions.html", rows=rows, may_answer=desk.viewer.may("answer_questions"))
 
     @routes.get("/console/questions/{number:int}")
     def one(request: Request, number: int) -> HTMLResponse:
@@ -51,8 +51,9 @@ def router(console: Console) -> APIRouter:
                 desk.db, "answer", f"question:{number}", now=desk.now, role=desk.viewer.role_for("answer_questions"),
                 after={"clause": f"{notice} {clause}", "told": done.told},
             )  # fmt: skip
-            said = say("frame.answered", told=done.told)
-            return desk.page("desk/questions.html", rows=[], draft=done.draft, done=said, may_answer=True)
+            entry = yaml.safe_load(done.draft)[0]
+            name = writing.save(console.settings.imported_notices, entry | {"binds": ""}, desk.person.name)
+            return desk.back(f"/console/knowledge/drafts/{name}", say("frame.answered", told=done.told))
 
     return routes
 

@@ -88,22 +88,25 @@ def router(console: Console) -> APIRouter:
                 ("database", desk.db.get_bind().dialect.name),
                 ("edition", console.kb().edition),
             ]
-            return desk.page("desk/system.html", findings=findings, on=on, reason=reason, settings=settings)
+            return desk.page(
+                "desk/system.html", findings=findings, on=on, reason=reason, settings=settings, here="system",
+                may_switch=desk.viewer.may("switch_sending"),
+            )  # fmt: skip
 
     @routes.post("/console/system/sending")
     def sending(request: Request, form: Sent) -> Response:
-        with console.act(request, form, "system_admin", "province_approver", "province_officer") as desk:
+        with console.act(request, form, *scope.MAY["switch_sending"]) as desk:
+            path = "/console/reminders" if form.get("from") == "reminders" else "/console/system"
             on, reason = form.get("on") == "yes", str(form.get("reason", "")).strip()
             if len(reason) < 2:
-                return desk.back("/console/system", say("frame.reason_missing"))
+                return desk.back(path, say("frame.reason_missing"))
             before, _ = deliveries.sending(desk.db)
-            role = next(one for one in sorted(desk.viewer.roles))
             deliveries.switch_sending(desk.db, on, reason, desk.now)
             audit.record(
-                desk.db, "sending", "switch:sending", now=desk.now, role=role, before={"on": before}, after={"on": on},
-                reason=reason,
+                desk.db, "sending", "switch:sending", now=desk.now, role=desk.viewer.role_for("switch_sending"),
+                before={"on": before}, after={"on": on}, reason=reason,
             )  # fmt: skip
-            return desk.back("/console/system", say("frame.switched", on=on))
+            return desk.back(path, say("frame.switched", on=on))
 
     return routes
 

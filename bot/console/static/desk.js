@@ -62,6 +62,12 @@ document.addEventListener("keydown", (event) => {
     }
     return;
   }
+  const choice = /^[1-9]$/.test(event.key) && document.querySelector(`[data-key="${event.key}"]`);
+  if (choice) {
+    event.preventDefault();
+    choice.click();
+    return;
+  }
   const does = {
     ...(lookup ? {} : { "?": toggleKeys, "？": toggleKeys, "/": () => document.querySelector("[data-search]")?.focus() }),
     g: () => (going = true),

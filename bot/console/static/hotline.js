@@ -87,9 +87,11 @@
     queue();
   });
 
+  const toTasks = () => document.querySelector("#tasks + table button")?.focus();
+
   document.addEventListener("keydown", (event) => {
     if (!event.altKey || event.ctrlKey || event.metaKey || event.isComposing) return;
-    const does = { KeyN: finish, KeyU: pass, KeyP: () => field("note").focus() }[event.code];
+    const does = { KeyN: finish, KeyU: pass, KeyP: () => field("note").focus(), KeyT: toTasks }[event.code];
     if (does) {
       event.preventDefault();
       does();
