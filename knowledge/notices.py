@@ -14,7 +14,8 @@ from typing import Literal
 
 from rapidfuzz import fuzz
 
-from knowledge.model import Clause, KnowledgeError, Notice
+from knowledge.model import Clause, KnowledgeError, Notice, Supersession
+from knowledge.validity import read_supersessions
 
 NUMERAL = "[一二三四五六七八九十百]+"
 _CHAPTER = re.compile(rf"第{NUMERAL}章")
@@ -255,6 +256,15 @@ def _status(value: str, name: str) -> Literal["official", "unverified"]:
     raise KnowledgeError([f"{name}：text_status 只能写 official 或 unverified，现为“{value}”。"])
 
 
+def _supersedes(value: str, name: str) -> tuple[Supersession, ...]:
+    try:
+        return read_supersessions(value)
+    except ValueError as error:
+        raise KnowledgeError(
+            [f"{name}：supersedes“{error}”无法识别，请写成 8-2020 或 8-2020#三(一) by 二，几项以 | 分开。"]
+        ) from None
+
+
 def parse_notice(content: str, name: str) -> Notice:
     """Read one notice file; `name` is used in messages. Raises KnowledgeError with the remedy."""
     header, line, text = content.partition("\n---\n")
@@ -275,6 +285,7 @@ def parse_notice(content: str, name: str) -> Notice:
         repealed_on=_date(fields.get("repealed", ""), "repealed", name),
         text_status=_status(fields["text_status"], name),
         aliases=tuple(filter(None, (part.strip() for part in fields.get("aliases", "").split("|")))),
+        supersedes=_supersedes(fields.get("supersedes", ""), name),
         clauses=parse_clauses(fields["id"], text, returning),
     )
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from itertools import islice
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from fastapi.responses import HTMLResponse
 
 from bot.console.frame import PAGE, PROVINCE, Console, Desk, Entry, page_number, query
 from bot.texts import label_text, say
+from bot.workdays import LOCAL
 from handlers import desk as answering
 from knowledge.base import KnowledgeBase
 from knowledge.expense import Expense
@@ -75,21 +77,21 @@ def _overview(desk: Desk) -> HTMLResponse:
 
 
 def _listed(desk: Desk, kind: str) -> HTMLResponse:
-    kb, number = desk.console.kb(), page_number(desk.request)
+    kb, number, on = desk.console.kb(), page_number(desk.request), desk.now.astimezone(LOCAL).date()
     text = desk.request.query_params.get("q", "").strip()[:100]
     found = (line for line in LISTS[kind](kb) if not text or line.has(text))
     rows = list(islice(found, (number - 1) * PAGE, number * PAGE + 1))
     return desk.page(
         "desk/knowledge_list.html", kind=kind, kinds=list(LISTS), text=text, number=number,
-        rows=[(line, [_source(kb, cite) for cite in line.cites]) for line in rows[:PAGE]],
+        rows=[(line, [_source(kb, cite, on) for cite in line.cites]) for line in rows[:PAGE]],
         earlier=query(desk.request, page=number - 1 if number > 1 else ""),
         later=query(desk.request, page=number + 1) if len(rows) > PAGE else "",
     )  # fmt: skip
 
 
-def _source(kb: KnowledgeBase, cite: Cite) -> dict[str, str]:
+def _source(kb: KnowledgeBase, cite: Cite, on: date) -> dict[str, str]:
     return {
-        "source": say("ask.source", citation=kb.citation(cite)),
+        "source": say("ask.source", citation=kb.citation(cite, on)),
         "url": notice_url(cite.notice, cite.clause),
         "quote": cite.quote,
     }

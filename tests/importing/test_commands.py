@@ -20,7 +20,7 @@ from tests.importing.support import SAMPLES, load_sample
 SAMPLE = {path.stem: load_sample(path) for path in SAMPLES}
 QUESTIONS = yaml.safe_load((Path(__file__).parent / "questions.yaml").read_text(encoding="utf-8"))
 NOTICES = Path(__file__).parent.parent / "notices"
-ON = date(2022, 3, 1)
+ON = date(2024, 3, 1)
 Run = Callable[..., tuple[int, str]]
 
 
