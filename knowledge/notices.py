@@ -116,11 +116,18 @@ class _Reader:
             return False
         return True
 
+    def _issued(self) -> None:
+        """After the signature a numbered clause begins what the notice issues: 关于印发《办法》的通知."""
+        if self.section == "尾段" and not self.attachment:
+            self.listing = False
+
     def _open(self, section: str, heading: str) -> None:
+        self._issued()
         self.section, self.item, self.point, self.row = section, "", "", ""
         self.clauses[section] = Clause(notice_id=self.notice_id, label=section, heading=heading)
 
     def _open_text(self, section: str, line: str) -> None:
+        self._issued()
         self.section, self.item, self.point, self.row = section, "", "", ""
         self._paragraph(section, line)
 
