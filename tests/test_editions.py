@@ -108,14 +108,16 @@ def test_newer_files_of_the_program_are_published_with_what_was_imported_before(
     assert "新增文件 88-2023 " not in told
 
 
-def test_what_a_confirmed_notice_supersedes_is_told_before_and_after_it_is_published(run: Run, program: Path) -> None:
-    newer = program / "notices" / "9-2020.txt"
+def test_what_a_confirmed_notice_supersedes_is_told_before_and_after_it_is_published(run: Run, tmp_path: Path) -> None:
+    newer = tmp_path / "data" / "notices" / "9-2020.txt"
+    newer.parent.mkdir(parents=True)
     text = """id: 9-2020
 number: 示商电发〔2020〕9号
 title: 示例省商务厅关于负面清单的通知
 issuer: 示例省商务厅
 issued: 2020-05-01
 text_status: {status}
+source: 粘贴
 supersedes: demonstration-2020#三¶3 by 一 | 7-2010
 ---
 示例省商务厅关于负面清单的通知
@@ -127,7 +129,7 @@ supersedes: demonstration-2020#三¶3 by 一 | 7-2010
     assert "引用了已废止的条款" not in checked
     run("knowledge", "publish")
     newer.write_text(text.format(status="official"), encoding="utf-8")
-    stale = "引用了已废止的条款，不再据以答复：salary 引 《关于做好2020年电子商务进农村综合示范工作的通知》三"
+    stale = "引用了已废止的条款，不再据以答复：expense-trading-platform 引 《关于做好2020年电子商务进农村综合示范工作的通知》三"
     told = run("knowledge", "publish", "--dry-run")[1]
     assert stale in told
     assert "今后一年的提醒没有变化" in told
