@@ -45,7 +45,7 @@ class Taking:
         return key
 
     def fetch(self, media: Media) -> bytes:
-        raise NotImplementedError
+        return b""  # nobody sends anything here
 
 
 def timed(what: str, work: Callable[[], Any], most_s: float = 0.0) -> Any:

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot import digests
+from bot.broadcasts import in_hours
 from bot.channels import Channel, Platform, web
 from bot.console import board, download, drafts, frame, hotline, items, public, publishing, questions, system, upload
 from bot.console import broadcasts as broadcast_pages
@@ -218,8 +219,8 @@ def guarding(office: digests.Desk, clock: Clock) -> dict[str, Guard]:
     """What is looked at again before it is sent, by the first word of its source."""
     return {
         digests.SOURCE: digests.guard(office, clock),
-        "broadcast": broadcasts.gone,
-        "nudge": acknowledgements.settled,
+        "broadcast": in_hours(broadcasts.gone, office.hours, clock),
+        "nudge": in_hours(acknowledgements.settled, office.hours, clock),
     }
 
 

@@ -2,23 +2,25 @@
 
 import hmac
 import re
-from datetime import datetime, time, timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from bot import planner
 from bot.messages import Link, Option, Refused, Reply, Turn
 from bot.texts import say
-from bot.workdays import LOCAL, is_workday
+from bot.workdays import LOCAL, QUIET_HOURS, Hours, read_hours
 from knowledge.base import KnowledgeBase
 from knowledge.model import Cite
 from storage import broadcasts, secrets
-from storage.models import Broadcast
+from storage.deliveries import Guard
+from storage.models import Broadcast, Delivery
 from storage.scope import ROLES
 
 REF = r"[Nn]\s*\d{1,9}(?:v\d{1,6})?"
 _REF = re.compile(r"[Nn]\s*(\d{1,9})(?:v(\d{1,6}))?")
-OPENS, CLOSES = time(8, 30), time(17, 30)  # when people may be written to unasked
 
 
 def read_ref(text: str) -> tuple[int, int | None] | None:
@@ -27,22 +29,31 @@ def read_ref(text: str) -> tuple[int, int | None] | None:
     return (int(match[1]), int(match[2]) if match[2] else None) if match else None
 
 
-def next_open(at: datetime) -> datetime:
-    """The time itself within the office hours of a working day, else when the next ones begin."""
-    local = at.astimezone(LOCAL)
-    if is_workday(local.date()) and OPENS <= local.time() < CLOSES:
-        return at
-    day = local.date()
-    if local.time() >= CLOSES or not is_workday(day):
-        day += timedelta(days=1)
-        while not is_workday(day):
-            day += timedelta(days=1)
-    return datetime.combine(day, OPENS, LOCAL)
+def hours(turn: Turn) -> Hours:
+    """When people may be written to unasked, as for reminders."""
+    return read_hours(turn.given.get("quiet_hours", QUIET_HOURS))
 
 
-def begins_at(broadcast: Broadcast, now: datetime) -> datetime:
-    """When sending begins after an approval now: the delay over, the chosen time come, the offices open."""
-    return next_open(max(now + timedelta(seconds=broadcast.delay_s), broadcast.send_at or now))
+def next_open(turn: Turn, at: datetime) -> datetime:
+    """The time itself outside the quiet hours of a working day, else when the next span begins."""
+    return hours(turn).next_open(at, planner.workdays(turn.db))
+
+
+def in_hours(guard: Guard, hours: Hours, clock: Callable[[], datetime]) -> Guard:
+    """The same guard, which also puts off what would leave in the quiet hours."""
+
+    def look(db: Session, delivery: Delivery) -> str | datetime | None:
+        if (why := guard(db, delivery)) is not None:
+            return why
+        now, days = clock(), planner.workdays(db)
+        return None if hours.are_open(now, days) else hours.next_open(now, days)
+
+    return look
+
+
+def begins_at(turn: Turn, broadcast: Broadcast) -> datetime:
+    """When sending begins after an approval now: the delay over, the chosen time come, the quiet hours past."""
+    return next_open(turn, max(turn.now + timedelta(seconds=broadcast.delay_s), broadcast.send_at or turn.now))
 
 
 def found(turn: Turn, text: str) -> tuple[Broadcast, int]:
@@ -71,7 +82,8 @@ def quotations(broadcast: Broadcast, kb: KnowledgeBase) -> list[dict[str, Any]]:
     if notice_id is None or kb.notice(notice_id) is None:
         return []
     cites = [Cite(notice=notice_id, clause=one["label"], quote=one["quote"]) for one in broadcast.clauses]
-    return [{"quote": one.quote, "citation": kb.citation(one)} for one in cites]
+    on = broadcast.at.astimezone(LOCAL).date()
+    return [{"quote": one.quote, "citation": kb.citation(one, on)} for one in cites]
 
 
 def message(broadcast: Broadcast, kb: KnowledgeBase, province: str, link: str = "") -> Reply:

@@ -121,7 +121,7 @@ def gaps(turn: Turn, item: Item) -> list[Line]:
 
 def lines_shown(turn: Turn, lines: Sequence[Line]) -> list[dict[str, Any]]:  # Any: texts and a citation
     """Lines with their citations, for a template."""
-    return [{"id": line.id, "text": line.text, "citation": turn.kb.citation(line.cite)} for line in lines]
+    return [{"id": line.id, "text": line.text, "citation": turn.kb.citation(line.cite, today(turn))} for line in lines]
 
 
 def card(turn: Turn, item: Item, options: Sequence[Option]) -> Reply:

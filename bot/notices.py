@@ -30,12 +30,17 @@ def notice_list() -> None:
 
 @app.command("show")
 def notice_show(notice_id: Annotated[str, typer.Argument(metavar="ID", help="文件标识，见 notice list")]) -> None:
-    """逐条显示一份文件。"""
+    """逐条显示一份文件，注明已废止的条款。"""
+    from bot.app import clock_of, settings
+    from bot.workdays import LOCAL
+    from knowledge.validity import spans
+
     stored = {one.id: one for one in _stored()}
     if notice_id not in stored:
         _stop(say("notices.unknown", notice_id=notice_id, known=list(stored)))
+    on, held = clock_of(settings())().astimezone(LOCAL).date(), spans(stored.values())
     for clause in stored[notice_id].clauses:
-        typer.echo(f"[{clause.label}] {clause.full}")
+        typer.echo(say("notices.clause", clause=clause, over=held[notice_id, clause.label].is_over(on)))
 
 
 def _stored() -> "list[Notice]":
@@ -83,6 +88,9 @@ def notice_confirm(
     number: Annotated[str, typer.Option("--number", help="印发件上的文号")],
     reason: Annotated[str, typer.Option("--reason", help="核对依据")],
     by: Annotated[str, typer.Option("--by", help="确认人，不能是导入人")] = "",
+    supersedes: Annotated[
+        str, typer.Option("--supersedes", help="取代的文件或条款，如 8-2020#三(一) by 二，几项以 | 分开")
+    ] = "",
 ) -> None:
     """确认一份文件的文本与印发件一致，从此按正式文本引用。"""
     from bot.app import clock_of, settings
@@ -92,7 +100,10 @@ def notice_confirm(
 
     chosen = settings()
     on = clock_of(chosen)().astimezone(LOCAL).date()
-    confirm(notice_id, number, reason, shipped=DATA / "notices", folder=chosen.imported_notices, on=on, by=by)
+    confirm(
+        notice_id, number, reason, shipped=DATA / "notices", folder=chosen.imported_notices, on=on, by=by,
+        supersedes=supersedes,
+    )  # fmt: skip
     typer.echo(say("notices.confirmed", notice_id=notice_id, number=number))
 
 

@@ -1,10 +1,10 @@
 """What people are to be reminded of, read from items, deadlines and their own words; and the rows that follow from it."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
@@ -14,11 +14,13 @@ from bot.texts import say
 from bot.workdays import LOCAL, Workdays
 from knowledge.base import KnowledgeBase
 from knowledge.deadlines import Deadline
+from knowledge.impact import Shift
 from storage import reminders
 from storage.db import hold
 from storage.reminders import Holders, Wanted
 
 HORIZON = timedelta(days=35)
+FORESEEN = timedelta(days=365)  # how far ahead the reminders of two editions are compared
 _EVENTS = ("issue", "request", "submit", "agree", "release", "claim", "propose", "ask_extension")
 # what waits for somebody: the key's first word, the events after which it waits
 _WAITS: Mapping[str, tuple[str, ...]] = {
@@ -154,6 +156,11 @@ def _source(kb: KnowledgeBase, notice_id: str, label: str) -> str:
 # --- deadlines of the notices --------------------------------------------------------------------------------------
 
 
+def _binding(kb: KnowledgeBase) -> list[Deadline]:
+    """The deadlines whose clause is in force on their last day."""
+    return [one for one in kb.deadlines if kb.are_in_force([one.cite], one.due_on)]
+
+
 def starts(kb: KnowledgeBase, deadline: Deadline, marks: Mapping[tuple[str, date], bool]) -> bool:
     """Whether a deadline's date may start reminders: a person said so, or it stands in an official text."""
     said = marks.get((deadline.id, deadline.due_on), deadline.confirmed)
@@ -163,7 +170,7 @@ def starts(kb: KnowledgeBase, deadline: Deadline, marks: Mapping[tuple[str, date
 
 def _of_deadlines(db: Session, kb: KnowledgeBase, chosen: _Chosen) -> Iterator[Subject]:
     marks, counties = reminders.marks(db), reminders.demonstration_counties(db)
-    for deadline in kb.deadlines:
+    for deadline in _binding(kb):
         if not starts(kb, deadline, marks):
             continue
         notice = kb.notice(deadline.cite.notice)
@@ -206,6 +213,34 @@ def planned(db: Session, kb: KnowledgeBase, start: date, end: date) -> list[Plan
     return ladder.plan(subjects(db, kb), workdays(db), start, end)
 
 
+def shifts(db: Session, before: KnowledgeBase, after: KnowledgeBase, on: date) -> list[Shift]:
+    """The reminders of a year to come that another edition adds, cancels or moves, one line a subject.
+
+    The session must serve the program itself.
+    """
+    old, new = (_by_subject(planned(db, kb, on, on + FORESEEN)) for kb in (before, after))
+    found = []
+    for key in sorted({*old, *new}):
+        was, now = old.get(key, []), new.get(key, [])
+        if {one.key for one in was} == {one.key for one in now}:
+            continue
+        kind: Literal["added", "cancelled", "moved"] = "added" if not was else "cancelled" if not now else "moved"
+        found.append(
+            Shift(
+                kind=kind, what=(now or was)[0].subject.what, count=len(now or was),
+                was=was[0].subject.due_on if was else None, due_on=now[0].subject.due_on if now else None,
+            )
+        )  # fmt: skip
+    return found
+
+
+def _by_subject(found: Iterable[Planned]) -> dict[str, list[Planned]]:
+    groups: dict[str, list[Planned]] = {}
+    for one in found:
+        groups.setdefault(one.subject.key, []).append(one)
+    return groups
+
+
 def plan(db: Session, kb: KnowledgeBase, now: datetime) -> Counter[str]:
     """Bring the rows in line with what ought to be sent from now on; how many changed, and how.
 
@@ -235,5 +270,5 @@ def undecided(db: Session, kb: KnowledgeBase) -> list[Deadline]:
     """The dates of notices that start nothing until a person confirms them."""
     marks = reminders.marks(db)
     return [
-        one for one in kb.deadlines if (one.id, one.due_on) not in marks and not starts(kb, one, marks)
+        one for one in _binding(kb) if (one.id, one.due_on) not in marks and not starts(kb, one, marks)
     ]  # fmt: skip

@@ -35,13 +35,20 @@ def _stop(message: str, code: int = 1) -> NoReturn:
 @knowledge_app.command("check")
 def knowledge_check() -> None:
     """检查所有知识文件；有问题时逐条列出并以 1 退出。"""
-    from bot.app import knowledge, settings
+    from bot.app import clock_of, knowledge, settings
+    from bot.workdays import LOCAL
     from knowledge.coverage import uncovered, uncovered_facts
+    from knowledge.validity import waiting
 
-    kb = knowledge(settings())
+    chosen = settings()
+    kb, on = knowledge(chosen), clock_of(chosen)().astimezone(LOCAL).date()
     forms = sum(len(entry.forms) for entry in kb.entries)
     typer.echo(f"文件 {len(kb.notices)}，条款 {len(kb.clauses)}，问答 {len(kb.entries)}，问法 {forms}，规则 {len(kb.rules)}，"
                f"支出事项 {len(kb.expenses)}；版本 {kb.edition}")  # fmt: skip
+    for name, citation in kb.stale(on):
+        typer.echo(say("publishing.stale", name=name, citation=citation))
+    for notice, one in waiting(kb.notices):
+        typer.echo(say("publishing.not_superseding", notice=notice, one=one))
     for clause in uncovered(kb):
         typer.echo(f"没有问答引用的条款：{clause.notice_id} {clause.label}")
     for clause, fact in uncovered_facts(kb):
@@ -92,15 +99,17 @@ def _show_impact(
     sessions: "sessionmaker[Session]", before: "KnowledgeBase", after: "KnowledgeBase", now: datetime
 ) -> None:
     """Print what changes, with the questions of late that are answered otherwise."""
+    from bot import planner
     from bot.workdays import LOCAL
     from knowledge.impact import impact
     from storage import questions
     from storage.db import transaction
     from storage.scope import OPERATOR, serving
 
+    on = now.astimezone(LOCAL).date()
     with transaction(sessions) as db, serving(db, OPERATOR):
-        asked = questions.latest(db, ASKED)
-    found = impact(before, after, asked, now.astimezone(LOCAL).date())
+        asked, shifts = questions.latest(db, ASKED), planner.shifts(db, before, after, on)
+    found = impact(before, after, asked, on, shifts)
     typer.echo(say("publishing.impact", found=found, asked=len(asked)))
 
 

@@ -6,6 +6,7 @@ from datetime import date
 
 from bot import documents, projects
 from bot.documents import Table, Text
+from bot.items import today
 from bot.messages import Refused, Turn
 from bot.texts import say
 from bot.workdays import LOCAL
@@ -37,13 +38,13 @@ def seen_of(turn: Turn, result: CheckResult) -> Seen:
     check = turn.kb.checks.get(result.name)
     if check is None:
         raise Refused(say("results.gone"))
-    kb, today = turn.kb, turn.now.astimezone(LOCAL).date()
+    kb, on = turn.kb, today(turn)
     found = outcome(check, kb.rules, {**result.answers, "batch_year": str(result.batch_year)})
     rule = kb.rules.get(check.rule)
     dated = kb.rules[check.dated].possible({"batch_year": result.batch_year}) if check.dated else []
     by = dated[0] if len(dated) == 1 else None
-    passed = by.deadline if by and by.deadline and by.deadline < today else None
-    cited = [kb.citation(point.cite) for point in check.within(result.answers.get("area", ""))]
+    passed = by.deadline if by and by.deadline and by.deadline < on else None
+    cited = [kb.citation(point.cite, on) for point in check.within(result.answers.get("area", ""))]
     loose = dict.fromkeys(one.title for one in cited if one.text_status == "unverified")
     return Seen(
         result=result,
@@ -67,7 +68,7 @@ def lines(turn: Turn, seen: Seen) -> list[str]:
         for place, point in enumerate(points, 1):
             meaning = point.answers.get(answer, "")
             more = _more(point, seen) if answer == "no" else []
-            citation = turn.kb.citation(point.cite)
+            citation = turn.kb.citation(point.cite, today(turn))
             found.append(
                 say(
                     "results.line", answer=answer, first=place == 1, place=place, text=point.text,
@@ -149,7 +150,7 @@ def _paper_rows(turn: Turn, seen: Seen) -> list[tuple[str, ...]]:
     given = {point.id: answer for answer, points in groups.items() for point in points}
     rows: list[tuple[str, ...]] = []
     for place, point in enumerate((one for one in seen.check.points if one.id in given), 1):
-        answer, citation = given[point.id], turn.kb.citation(point.cite)
+        answer, citation = given[point.id], turn.kb.citation(point.cite, today(turn))
         more = said(point.fact, seen) if point.fact in found.known else ""
         meaning = "" if answer == "yes" else point.answers.get(answer, "")
         shown = say("results.paper_answer", answer=answer, label=LABELS[answer], meaning=meaning, fact=more)

@@ -94,7 +94,7 @@ def _card(turn: Turn, broadcast: Broadcast, first: str = "") -> Reply:
         audience=summary(from_json(broadcast.audience), lines),
         author=broadcasts.name_of(turn.db, broadcast.author_id),
         approver=broadcasts.name_of(turn.db, broadcast.approved_by),
-        begins=begins_at(broadcast, turn.now).astimezone(LOCAL) if broadcast.state == "draft" else None,
+        begins=begins_at(turn, broadcast).astimezone(LOCAL) if broadcast.state == "draft" else None,
         began=broadcast.begins_at.astimezone(LOCAL) if broadcast.begins_at else None,
         counted=broadcasts.states(turn.db, broadcast) if broadcast.state in ("sent", "recalled") else {},
         parties=len(parties),
@@ -208,7 +208,7 @@ def _submit(turn: Turn, answers: Answers) -> Reply:
 def approve(turn: Turn) -> Reply:
     """Approve what was submitted, and put a message for each recipient: not before the delay is over."""
     broadcast, version = found(turn, turn.text)
-    begins = begins_at(broadcast, turn.now)
+    begins = begins_at(turn, broadcast)
     broadcast, lines = _applied(turn, broadcasts.approve, broadcast.id, version, begins)
     deliveries.put_all(
         turn.db, source=broadcasts.source(broadcast), lane="notice", replies=_replies(turn, broadcast, lines),
@@ -323,7 +323,7 @@ def nudge(turn: Turn) -> Reply:
     deliveries.put_all(
         turn.db, source=f"nudge:{broadcast.id}", version=broadcast.nudges, lane="notice", now=turn.now,
         replies={deliveries.person(one.person_id or 0): (reply, why(broadcast, one.place, one.role)) for one in lines},
-        not_before=next_open(turn.now),
+        not_before=next_open(turn, turn.now),
     )  # fmt: skip
     text = say("broadcast.nudged", broadcast=broadcast, parties=len(waiting), people=len(lines), most=broadcasts.NUDGES)
     return Reply(text=text, options=_options(broadcast, ("电话名单", "电话名单")), route="broadcast.nudged")

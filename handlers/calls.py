@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from bot.dialogue import Route
 from bot.messages import Option, Refused, Reply, Turn
 from bot.texts import say
 from bot.workdays import LOCAL
-from storage import calls, deliveries, people, scope
+from storage import acknowledgements, calls, deliveries, people, scope
 from storage.models import Body, CallTask, Person
 
 SHOWN = 10
@@ -67,7 +68,7 @@ def show(turn: Turn) -> Reply:
     match = re.fullmatch(_SHOW, turn.text)
     assert match is not None
     task, place = found(turn, match["number"])
-    options = tuple(Option(label=word, value=f"电话结果 #{task.id} {word}") for word in calls.OUTCOMES)
+    options = tuple(Option(label=word, value=f"电话结果 #{task.id} {word}") for word in calls.outcomes(task))
     text = say("calls.shown", task=task, place=place, callees=callees(turn, task))
     return Reply(text=text, options=options, route="calls.shown")
 
@@ -78,8 +79,12 @@ def ended(turn: Turn) -> Reply:
     assert match is not None
     task, place = found(turn, match["number"])
     outcome = match["outcome"]
+    if outcome not in calls.outcomes(task):
+        raise Refused(say("calls.no_broadcast", number=task.id))
     try:
         calls.close(turn.db, task, outcome, turn.now)
+        if outcome == calls.ACKNOWLEDGED:
+            _acknowledge(turn, task)
     except scope.OutOfScope:
         raise Refused(say("calls.not_found", number=match["number"])) from None
     options: tuple[Option, ...] = ()
@@ -87,6 +92,16 @@ def ended(turn: Turn) -> Reply:
         _ask_to_hand_over(turn, task, place)
         options = (Option(label="登记接任人员", value=f"接任 #{task.id}"),)
     return Reply(text=say("calls.ended", place=place, outcome=outcome), options=options, route="calls.ended")
+
+
+def _acknowledge(turn: Turn, task: CallTask) -> None:
+    """Note for the county what its person said on the phone; what was acknowledged or corrected meanwhile stays."""
+    for number in calls.broadcasts_of(task):
+        first = next(line["person"] for line in task.lines if line.get("broadcast") == number)
+        with scope.serving(turn.db, scope.SYSTEM):
+            name = turn.db.get_one(Person, first).name
+        with suppress(acknowledgements.NotAsked, acknowledgements.Corrected):
+            acknowledgements.on_behalf(turn.db, number, task.body_id, name, turn.now)
 
 
 def _ask_to_hand_over(turn: Turn, task: CallTask, place: str) -> None:
@@ -107,7 +122,7 @@ def _ask_to_hand_over(turn: Turn, task: CallTask, place: str) -> None:
 
 
 _SHOW = r"拨打\s*#?(?P<number>\d{1,9})"
-_ENDED = rf"电话结果\s*#?(?P<number>\d{{1,9}})\s*(?P<outcome>{'|'.join(calls.OUTCOMES)})"
+_ENDED = rf"电话结果\s*#?(?P<number>\d{{1,9}})\s*(?P<outcome>{'|'.join((calls.ACKNOWLEDGED, *calls.OUTCOMES))})"
 ROUTES = [
     Route(name="calls.listed", pattern=r"待拨电话", run=listed, member=True, examples=("待拨电话",)),
     Route(name="calls.shown", pattern=_SHOW, run=show, member=True, examples=("拨打 #3",)),

@@ -14,6 +14,7 @@ from bot.dialogue import IDLE, Route
 from bot.documents import Text
 from bot.flows import Answered, Answers, Flow, Step
 from bot.inputs import asks
+from bot.items import today
 from bot.messages import Invalid, Link, Option, Refused, Reply, Turn
 from bot.results import LABELS, Seen, conclusion, lines, paper, parted, said, seen_of
 from bot.texts import say
@@ -114,7 +115,7 @@ def _point_step(check: Check, point: Point) -> Step:
         together = [one for one in _asked(check, answers) if one.area == point.area]
         return say(
             "checks.ask_point", area=point.area, place=together.index(point) + 1, count=len(together),
-            text=point.text, citation=turn.kb.citation(point.cite), choices=[LABELS[one] for one in point.answers],
+            text=point.text, citation=turn.kb.citation(point.cite, today(turn)), choices=[LABELS[one] for one in point.answers],
         )  # fmt: skip
 
     def parse(turn: Turn, text: str) -> tuple[Answered, ...]:
@@ -163,7 +164,7 @@ def _table_step(check: Check) -> Step:
     cite = next(point.cite for point in check.points if point.table)
 
     def ask(turn: Turn, answers: Answers) -> str:
-        return say("checks.ask_table", rows=answers.get("rows") or [], citation=turn.kb.citation(cite))
+        return say("checks.ask_table", rows=answers.get("rows") or [], citation=turn.kb.citation(cite, today(turn)))
 
     def offered(_turn: Turn, answers: Answers) -> tuple[Option, ...]:
         words = (_FULL[0],) if answers.get("rows") else ("取 Excel 模板", "表已发", "没有对应表", UNKNOWN[0])
@@ -433,7 +434,9 @@ def label(turn: Turn) -> Reply:
     body_id = turn.user.body_id if turn.user else None
     data = documents.write("", blocks)
     link: Link = files.hand_out(turn, say("checks.label_name"), documents.MIME, data, body_id=body_id)
-    citation = turn.kb.citation(next(one.cite for one in turn.kb.checks["label"].points if one.id == "label-place"))
+    citation = turn.kb.citation(
+        next(one.cite for one in turn.kb.checks["label"].points if one.id == "label-place"), today(turn)
+    )
     phrase = turn.kb.phrases["unverified"]
     text = say("checks.label", words=words[1], channel=channel, citation=citation, phrase=phrase)
     return Reply(text=text, links=(link,), route="checks.label")

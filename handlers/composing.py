@@ -9,7 +9,7 @@ from typing import Any
 
 from bot import audiences
 from bot.audiences import canonical
-from bot.broadcasts import REF, found, next_open, overtaken
+from bot.broadcasts import REF, found, hours, next_open, overtaken
 from bot.dialogue import Route
 from bot.flows import Answered, Answers, Flow, Step
 from bot.inputs import asks, coming_day
@@ -198,6 +198,10 @@ _TIME = re.compile(
 )
 
 
+def _ask_sending(turn: Turn, _answers: Answers) -> str:
+    return say("composing.ask_sending", spans=hours(turn).spans)
+
+
 def _read_sending(turn: Turn, text: str) -> dict[str, Any]:  # Any: JSON
     """When: after a delay in which it can be recalled, at once, or at a time of an office's hours to come."""
     if text.strip() in _SENDING:
@@ -215,8 +219,8 @@ def _read_sending(turn: Turn, text: str) -> dict[str, Any]:  # Any: JSON
         raise Invalid(say("composing.time_unclear")) from None
     if at <= turn.now:
         raise Refused(say("composing.time_past"))
-    if next_open(at) != at:
-        raise Refused(say("composing.out_of_hours", at=next_open(at)))
+    if next_open(turn, at) != at:
+        raise Refused(say("composing.out_of_hours", at=next_open(turn, at).astimezone(LOCAL), spans=hours(turn).spans))
     return {"delay_s": 0, "send_at": at.isoformat()}
 
 
@@ -232,7 +236,7 @@ _STEPS = {
         key="acknowledgement", ask=say("composing.ask_mode"), parse=_read_mode, options=_options(*_MODES)
     ),
     "发送时间": Step(
-        key="sending", ask=say("composing.ask_sending"), parse=_read_sending, options=_options(*_SENDING)
+        key="sending", ask=_ask_sending, parse=_read_sending, options=_options(*_SENDING)
     ),
 }  # fmt: skip
 _WHY = Step(key="why", ask=say("composing.ask_why"), parse=_read_why, when=_asked)

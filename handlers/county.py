@@ -244,7 +244,7 @@ def _next(kb: KnowledgeBase, year: int, on: date) -> list[dict[str, Any]]:
         entry = kb.by_id[name]
         if year in bound:
             passed = entry.deadline if entry.deadline and entry.deadline < on else None
-            found.append({"statement": entry.statement, "citation": kb.citation(entry.cites[0]), "passed": passed})
+            found.append({"statement": entry.statement, "citation": kb.citation(entry.cites[0], on), "passed": passed})
     return found
 
 
@@ -279,7 +279,7 @@ def _card(turn: Turn, answers: Answers) -> Reply:
         body=seen[0],
         general=[(KINDS[key].label, show_fact(key, parse_fact(key, fact.value)), fact.as_of) for key, fact in general],
         years=years,
-        lines=_lines(turn.kb) if any(year["sums"] for year in years) else None,
+        lines=_lines(turn.kb, _today(turn)) if any(year["sums"] for year in years) else None,
     )
     first, rest = _cut(text)
     mine = turn.user is not None and reaches(turn.db, turn.viewer, "report_funds", body_id)
@@ -299,9 +299,9 @@ def _cut(text: str) -> tuple[str, str]:
     return (f"{first}\n{say('county.rest_follows')}" if rest else first), rest
 
 
-def _lines(kb: KnowledgeBase) -> Mapping[str, Citation]:
+def _lines(kb: KnowledgeBase, on: date) -> Mapping[str, Citation]:
     """The clauses of the two 90 % lines."""
-    return {name: kb.citation(kb.rules[name].cases[0].cites[0]) for name in ("reapplication", "acceptance")}
+    return {name: kb.citation(kb.rules[name].cases[0].cites[0], on) for name in ("reapplication", "acceptance")}
 
 
 def opening(turn: Turn) -> str:
@@ -313,7 +313,7 @@ def opening(turn: Turn) -> str:
     for year in bodies.batch_years(turn.db, turn.user.body_id):
         cases = rule.possible(_known(turn, turn.user.body_id, year))
         if len(cases) == 1 and cases[0].deadline == today:
-            due.append({"year": year, "title": rule.title, "citation": turn.kb.citation(cases[0].cites[0])})
+            due.append({"year": year, "title": rule.title, "citation": turn.kb.citation(cases[0].cites[0], today)})
     return say("county.due_today", today=today, due=due) if due else ""
 
 

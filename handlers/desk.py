@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from bot.messages import Refused, Reply
 from bot.texts import say
+from bot.workdays import LOCAL
 from knowledge.base import KnowledgeBase
 from knowledge.model import Cite
 from knowledge.text import normalise
@@ -64,7 +65,12 @@ def settle(db: Session, kb: KnowledgeBase, number: int, text: str, cite: Cite, o
     if not text.strip():
         raise Refused(say("desk.no_text"))
     ruling = Ruling(text=text, notice_id=cite.notice, clause=cite.clause, quote=cite.quote, officer=officer, at=now)
-    words = say("ask.settled", question=group.questions[0].text, text=text, citation=kb.citation(cite))
+    words = say(
+        "ask.settled",
+        question=group.questions[0].text,
+        text=text,
+        citation=kb.citation(cite, now.astimezone(LOCAL).date()),
+    )
     why = say("ask.why_settled", question=group.questions[0].text)
     told = questions.settle(db, group, ruling, Reply(text=words).to_json(), why, now)
     return Settled(told=told, draft=_draft(group, ruling))

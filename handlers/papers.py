@@ -278,7 +278,7 @@ def _evidence(turn: Turn, item: Item, asked: ItemEvent | None) -> Table:
     gaps = asked.said.get("gaps", {}) if asked else {}
     rows = [
         (
-            say("papers.line", text=line.text, citation=turn.kb.citation(line.cite)),
+            say("papers.line", text=line.text, citation=turn.kb.citation(line.cite, today(turn))),
             say("papers.files", count=standing[line.id]),
             gaps.get(line.id, "") or ("" if standing[line.id] else say("papers.unreported")),
         )

@@ -257,7 +257,7 @@ def undecided(turn: Turn) -> Reply:
     for one in coming[:5]:
         options.append(Option(label=say("reminders.confirm_label", one=one), value=f"确认时限 {one.id}"))
         options.append(Option(label=say("reminders.dismiss_label", one=one), value=f"不提醒时限 {one.id}"))
-    sources = {one.id: turn.kb.citation(one.cite) for one in (*coming, *past)}
+    sources = {one.id: turn.kb.citation(one.cite, today) for one in (*coming, *past)}
     text = say("reminders.undecided", coming=coming, past=past, sources=sources)
     return Reply(text=text, options=tuple(options), route="reminders.undecided")
 

@@ -39,7 +39,7 @@ def _passed(turn: Turn, one: Submission) -> date | None:
 
 
 def _notes(turn: Turn) -> list[str]:
-    cited = [turn.kb.citation(one.cite) for one in turn.kb.submissions]
+    cited = [turn.kb.citation(one.cite, _today(turn)) for one in turn.kb.submissions]
     titles = dict.fromkeys(one.title for one in cited if one.text_status == "unverified")
     return [say("submissions.unverified", title=title, phrase=turn.kb.phrases["unverified"]) for title in titles]
 
@@ -47,7 +47,13 @@ def _notes(turn: Turn) -> list[str]:
 def checklist(turn: Turn) -> Reply:
     """What the province hands in: what, who to whom, until when, with the clause."""
     entries = [
-        say("submissions.entry", place=place, one=one, passed=_passed(turn, one), citation=turn.kb.citation(one.cite))
+        say(
+            "submissions.entry",
+            place=place,
+            one=one,
+            passed=_passed(turn, one),
+            citation=turn.kb.citation(one.cite, _today(turn)),
+        )
         for place, one in enumerate(turn.kb.submissions, 1)
     ]
     text, rest = parted(say("submissions.checklist", notes=_notes(turn)), entries)
@@ -63,7 +69,7 @@ def export(turn: Turn) -> Reply:
             one.what,
             say("submissions.from_to", who=one.who, whom=one.whom),
             say("submissions.until", until=one.until, passed=_passed(turn, one), note=one.note),
-            say("submissions.clause", citation=turn.kb.citation(one.cite)),
+            say("submissions.clause", citation=turn.kb.citation(one.cite, _today(turn))),
             "□",
         )
         for place, one in enumerate(turn.kb.submissions, 1)
@@ -87,7 +93,7 @@ def _asked(turn: Turn) -> Citation:
     """The sentence that asks for one person of rank, for fifteen days, by a day."""
     clause = turn.kb.clauses[NOTICE, "五¶3"]
     rule = turn.kb.rules[RULE]
-    cited = turn.kb.citation(rule.cases[0].cites[0])
+    cited = turn.kb.citation(rule.cases[0].cites[0], _today(turn))
     return Citation(
         notice_id=cited.notice_id, number=cited.number, title=cited.title, clause=clause.label, quote=clause.text,
         text_status=cited.text_status, validity=cited.validity,

@@ -13,6 +13,7 @@ from knowledge.candidates import Asked, Before, best_match, confidence, holder, 
 from knowledge.judging import judge_both_rates, judge_expense, judge_rule, judge_unlisted
 from knowledge.matching import Match, gives
 from knowledge.model import NOT_WRITTEN, OUTSIDE, Answer, Citation, Cite, Entry, Facts, Related, Verdict
+from knowledge.past import answer_by_name, as_of_day, once_in_force
 from knowledge.question import HARD_SLOTS, Question, is_yes_no, small_talk, wants_a_value
 from knowledge.rules import Rule
 from knowledge.search import best
@@ -37,6 +38,8 @@ def answer(
 
 
 def _answer(kb: KnowledgeBase, text: str, facts: Facts, on: date, before: Before | None) -> Answer:
+    if (dated := as_of_day(text)) is not None:
+        return replace(_answer(kb, dated[1], facts, dated[0], before), question=text)
     question = kb.understand(text, on.year)
     if before and before.yes_no and re.search(r"呢[？?]?$", question.text):
         question = replace(question, yes_no=True)
@@ -46,7 +49,10 @@ def _answer(kb: KnowledgeBase, text: str, facts: Facts, on: date, before: Before
         )
     if (both := _two_questions(kb, question, facts, on, before)) is not None:
         return both
-    found = _decide(Asked(kb=kb, question=question, remembered=facts, on=on, before=before))
+    asked = Asked(kb=kb.as_of(on), question=question, remembered=facts, on=on, before=before)
+    found = answer_by_name(asked, kb) or _decide(asked)
+    if found.route == "unknown" and asked.kb is not kb:
+        found = once_in_force(asked, kb, _decide(replace(asked, kb=kb))) or found
     return replace(found, notes=(*found.notes, *_standing(kb, found)))
 
 
@@ -78,7 +84,7 @@ def _two_questions(
 
 def answer_entry(kb: KnowledgeBase, match: Match, question: Question, on: date) -> Answer:
     """The answer that one entry gives to a question, for lists of candidates."""
-    asked = Asked(kb=kb, question=question, remembered={}, on=on, before=None)
+    asked = Asked(kb=kb.as_of(on), question=question, remembered={}, on=on, before=None)
     entry = match.entry
     found = _absence(asked, entry, match.score) if entry.absent else _entry(asked, match)
     return replace(found, notes=(*found.notes, *_standing(kb, found)))
@@ -86,10 +92,11 @@ def answer_entry(kb: KnowledgeBase, match: Match, question: Question, on: date) 
 
 def apply_rule(kb: KnowledgeBase, rule: Rule, facts: Facts, *, on: date, question: Question) -> Answer:
     """What a rule says to stated facts, for a form that has asked them one by one."""
-    asked = Asked(kb=kb, question=replace(question, yes_no=True), remembered=facts, on=on, before=None)
+    asked = Asked(kb=kb.as_of(on), question=replace(question, yes_no=True), remembered=facts, on=on, before=None)
     entry = kb.by_id[rule.entries[0]]
     match = Match(entry=entry, score=1.0, form=entry.forms[0], nearness=1.0)
     found = judge_rule(asked, rule, match) or _entry(asked, match)
+    found = once_in_force(asked, kb, found) or found
     return replace(found, notes=(*found.notes, *_standing(kb, found)))
 
 
@@ -127,8 +134,7 @@ def _standing(kb: KnowledgeBase, found: Answer) -> tuple[str, ...]:
     """Lines on the standing of the texts that are quoted."""
     unverified = [citation for citation in found.citations if citation.text_status == "unverified"]
     numbered = "unchecked" if all(citation.number for citation in unverified) else "unverified"
-    repealed = any(citation.validity == kb.phrases["repealed"] for citation in found.citations)
-    return ((kb.phrases[numbered],) if unverified else ()) + ((kb.phrases["quotes_repealed"],) if repealed else ())
+    return (kb.phrases[numbered],) if unverified else ()
 
 
 # --- entries -----------------------------------------------------------------------------------------------------
@@ -181,8 +187,8 @@ def _absence(asked: Asked, entry: Entry, score: float) -> Answer:
         kind="abstain",
         status=entry.status,
         statement=entry.statement,
-        citations=asked.cited(entry.cites),
-        onward=asked.kb.citation(entry.onward) if entry.onward else None,
+        citations=asked.cited(tuple(cite for cite in entry.cites if asked.kb.are_in_force([cite], asked.on))),
+        onward=asked.cited((entry.onward,))[0] if entry.onward else None,
         ask_whom=entry.ask_whom,
         score=score,
         route=entry.id,
@@ -205,7 +211,7 @@ def _near_miss(asked: Asked, match: Match, slot: str) -> Answer:
 def _unknown(asked: Asked, match: Match) -> Answer:
     """Nothing curated is near: show the nearest clause if there is one, and say that the texts do not answer."""
     kb = asked.kb
-    hits = best(kb.clause_index.scores(asked.question.text), 1)
+    hits = best(kb.clause_index.scores(asked.question.text) * kb.clauses_in_force, 1)
     near: tuple[Citation, ...] = ()
     if hits and hits[0].score >= CLAUSE_FROM:
         clause = kb.clause_list[hits[0].place]

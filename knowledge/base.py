@@ -5,13 +5,17 @@ import io
 import re
 import tempfile
 import zipfile
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import rjieba
+from numpy.typing import NDArray
 
 from knowledge import semantic
 from knowledge.cache import cached
@@ -30,6 +34,8 @@ from knowledge.rules import Rule, load_rules
 from knowledge.search import Bm25
 from knowledge.submissions import Submission, load_submissions
 from knowledge.text import initials, normalise, sentences
+from knowledge.validity import Spans, spans
+from knowledge.validity import problems as supersession_problems
 from knowledge.wording import Repairer, Wording, load_wording
 
 DATA = Path(__file__).parent / "data"
@@ -41,6 +47,7 @@ _LONGEST_LEAD = 120  # characters
 Key = TypeVar("Key")
 Made = TypeVar("Made")
 _INDEXES = ("matcher", "by_id", "initials", "rule_of", "clause_list", "clause_index", "repairer")
+_OF_TEXTS = ("clause_list", "clause_index", "clause_sentences", "sentence_index", "repairer", "spans")
 
 
 def remembered(kept: dict[Key, Made], key: Key, make: Callable[[], Made]) -> Made:
@@ -75,10 +82,12 @@ class KnowledgeBase:
         default_factory=dict, compare=False
     )  # Any: kept by knowledge.answer, which imports this
     understood: dict[tuple[str, int], Question] = field(default_factory=dict, compare=False)
+    views: "dict[int, KnowledgeBase]" = field(default_factory=dict, compare=False)
+    on: date | None = None
 
     def numbered(self, number: int) -> "KnowledgeBase":
         """The same knowledge under its publication number."""
-        fresh = replace(self, number=number, answered={}, understood={})
+        fresh = replace(self, number=number, answered={}, understood={}, views={})
         fresh.__dict__.update({name: self.__dict__[name] for name in _INDEXES if name in self.__dict__})
         return fresh
 
@@ -87,6 +96,58 @@ class KnowledgeBase:
         self.matcher.match(self.understand("预热问题", 2020))
         self.clause_index.scores("预热")
         return self
+
+    @cached_property
+    def spans(self) -> Spans:
+        """When each clause is in force."""
+        return spans(self.notices)
+
+    @cached_property
+    def turns(self) -> list[date]:
+        """The days on which a clause comes into force or goes out of it."""
+        return sorted({day for span in self.spans.values() for day in (span.since, span.until) if day})
+
+    def as_of(self, on: date) -> "KnowledgeBase":
+        """The knowledge as of a day: what it says and searches is what was in force then, ranked without the rest."""
+        if self.on is not None:
+            return self
+        between = bisect_right(self.turns, on)
+        if between not in self.views:
+            self.views[between] = self._as_of(on)
+        return self.views[between]
+
+    def _as_of(self, on: date) -> "KnowledgeBase":
+        if all(span.holds(on) for span in self.spans.values()):
+            return self
+        entries = tuple(one for one in self.entries if one.absent or self.are_in_force(one.cites, on))
+        kept = {one.id for one in entries}
+        view = replace(
+            self,
+            on=on,
+            entries=entries,
+            expenses=tuple(row for row in self.expenses if self.are_in_force(row.cites, on)),
+            rules={
+                rule.id: rule
+                for rule in self.rules.values()
+                if kept.issuperset(rule.entries)
+                and self.are_in_force([cite for case in rule.cases for cite in case.cites], on)
+            },
+            views={},
+        )
+        view.__dict__.update({name: getattr(self, name) for name in _OF_TEXTS})
+        view.__dict__["matcher"] = self.matcher.among(entries)
+        return view
+
+    @cached_property
+    def clauses_in_force(self) -> NDArray[np.bool_]:
+        """Of each clause in `clause_list`, whether it may be cited: in a view of a day, when it is in force then."""
+        if self.on is None:
+            return np.ones(len(self.clause_list), dtype=bool)
+        return np.array([self.spans[one.notice_id, one.label].holds(self.on) for one in self.clause_list])
+
+    def are_in_force(self, cites: Iterable[Cite], on: date) -> bool:
+        """Whether the clauses of all these citations are in force on a day."""
+        return all(self.spans[cite.notice, cite.clause].holds(on) for cite in cites)
 
     @property
     def edition(self) -> str:
@@ -162,8 +223,8 @@ class KnowledgeBase:
     def notice(self, notice_id: str) -> Notice | None:
         return next((notice for notice in self.notices if notice.id == notice_id), None)
 
-    def citation(self, cite: Cite) -> Citation:
-        """Resolve a checked citation."""
+    def citation(self, cite: Cite, on: date) -> Citation:
+        """Resolve a checked citation; its validity is that of a day."""
         notice = self.notice(cite.notice)
         assert notice is not None  # checked when the base was loaded
         return Citation(
@@ -173,8 +234,30 @@ class KnowledgeBase:
             clause=cite.clause,
             quote=cite.quote,
             text_status=notice.text_status,
-            validity=self.phrases["repealed" if notice.repealed_on else "in_force"],
+            validity=self.validity(cite.notice, cite.clause, on),
         )
+
+    def validity(self, notice_id: str, label: str, on: date) -> str:
+        """Whether a clause is in force on a day, in words: 在用, 尚未施行, 已废止（被《…》二取代）."""
+        span = self.spans.get((notice_id, label))  # none for a clause of an earlier edition
+        if span is None or span.holds(on):
+            return self.phrases["in_force"]
+        if not span.is_over(on):
+            return self.phrases["not_yet"]
+        return self.phrases["superseded"].format(by=self.source(*span.by)) if span.by else self.phrases["repealed"]
+
+    def source(self, notice_id: str, label: str = "") -> str:
+        """How a notice, or a clause of it, is named: 《关于…的通知》（示商建发〔2021〕17号）三（一）."""
+        notice = self.notice(notice_id)
+        assert notice is not None  # named by a span
+        number = f"（{notice.number}）" if notice.number else ""
+        return f"《{notice.title}》{number}{label.replace('(', '（').replace(')', '）')}"
+
+    def stale(self, on: date) -> list[tuple[str, Citation]]:
+        """What is curated upon clauses that have gone out of force: its id and the citation. It is not answered from."""
+        cited = (*_cites(self.entries, self.expenses, self.rules.values()), *_other_cites(self))
+        over = ((name, cite) for name, cite in cited if self.spans[cite.notice, cite.clause].is_over(on))
+        return [(name, self.citation(cite, on)) for name, cite in over]
 
     def understand(self, text: str, year: int) -> Question:
         """Read a question: spelling, official words, polarity, asked slots, facts."""
@@ -203,11 +286,15 @@ def _cites(entries: Iterable[Entry], expenses: Iterable[Expense], rules: Iterabl
     return found + [(f"{rule.id}“{case.name}”", cite) for rule in rules for case in rule.cases for cite in case.cites]
 
 
-def _check_quotes(base: KnowledgeBase, problems: Problems) -> None:
+def _other_cites(base: KnowledgeBase) -> list[tuple[str, Cite]]:
+    """The citations of what is not answered from: checklists, guided checks, submissions, the calendar."""
     lines = [(line.id, line.cite) for lines in base.checklists.values() for line in lines]
     lines += [*checks_cites(base.checks), *((one.id, one.cite) for one in base.submissions)]
-    lines += [(one.id, one.cite) for one in base.deadlines]
-    for name, cite in (*_cites(base.entries, base.expenses, base.rules.values()), *lines):
+    return lines + [(one.id, one.cite) for one in base.deadlines]
+
+
+def _check_quotes(base: KnowledgeBase, problems: Problems) -> None:
+    for name, cite in (*_cites(base.entries, base.expenses, base.rules.values()), *_other_cites(base)):
         check_quote(base, name, cite, problems)
 
 
@@ -242,7 +329,7 @@ def _check_entries(base: KnowledgeBase, problems: Problems) -> None:
 
 
 _PHRASES = (
-    "unverified in_force repealed quotes_repealed passed central_only expense_binds ask_province near_miss unknown unlisted_expense"
+    "unverified in_force not_yet repealed superseded repealed_clause repealed_for not_yet_clause passed central_only expense_binds ask_province near_miss unknown unlisted_expense"
     " uncovered_case slot_money slot_ratio slot_count slot_date slot_duration slot_phone clause_found unchecked"
 )
 
@@ -362,6 +449,8 @@ def read(folder: Path = DATA, imported: Path | None = None, *, dense: bool = Fal
         dense=dense,
         clauses={(clause.notice_id, clause.label): clause for notice in notices for clause in notice.clauses},
     )
+    for name, problem in supersession_problems(notices):
+        problems.add(NOTICES, name, problem)
     _check_quotes(base, problems)
     _check_entries(base, problems)
     problems.stop_if_any()

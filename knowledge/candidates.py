@@ -51,7 +51,7 @@ class Asked:
         return replace(blank, **parts)  # type: ignore[arg-type]  # the parts are fields of Answer, checked by replace
 
     def cited(self, cites: tuple[Cite, ...]) -> tuple[Citation, ...]:
-        return tuple(map(self.kb.citation, cites))
+        return tuple(self.kb.citation(cite, self.on) for cite in cites)
 
     def say(self, phrase: str, **values: str) -> str:
         """One of the fixed sentences of phrases.yaml."""
@@ -62,7 +62,7 @@ class Asked:
         decides = self.kb.by_id.get(PROVINCE_DECIDES)
         if decides is None:
             return {}
-        return {"onward": self.kb.citation(decides.cites[0]), "ask_whom": self.say("ask_province")}
+        return {"onward": self.kb.citation(decides.cites[0], self.on), "ask_whom": self.say("ask_province")}
 
     def passed(self, deadline: date | None) -> tuple[str, ...]:
         """The line that a deadline has passed, if it has."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from knowledge.answer import answer
 from knowledge.base import NOTICES, KnowledgeBase, is_imported
 from knowledge.importing.draft import compare
-from knowledge.model import Answer
+from knowledge.model import Answer, Citation
 from knowledge.notices import header_of
 
 
@@ -25,15 +25,33 @@ class Difference:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shift:
+    """Reminders of one thing that a publication adds, cancels or moves: how many, and the legal dates."""
+
+    kind: Literal["added", "cancelled", "moved"]
+    what: str
+    count: int
+    was: date | None = None
+    due_on: date | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Impact:
-    """The differences, and the questions that are answered otherwise: (question, before, after)."""
+    """The differences, and the questions that are answered otherwise: (question, before, after).
+
+    `stale` is what is curated upon clauses that are now out of force, or will be: id and citation.
+    """
 
     differences: tuple[Difference, ...]
     answers: tuple[tuple[str, Answer, Answer], ...]
+    stale: tuple[tuple[str, Citation], ...] = ()
+    reminders: tuple[Shift, ...] = ()
 
 
-def impact(before: KnowledgeBase, after: KnowledgeBase, questions: Sequence[str], on: date) -> Impact:
-    """Compare two editions, also by the answers to `questions` as of a day."""
+def impact(
+    before: KnowledgeBase, after: KnowledgeBase, questions: Sequence[str], on: date, reminders: Sequence[Shift] = ()
+) -> Impact:
+    """Compare two editions, also by the answers to `questions` as of a day; `reminders` see bot.planner.shifts."""
     found: list[Difference] = []
     for what, old, new in (
         ("notice", before.notices, after.notices),
@@ -43,9 +61,13 @@ def impact(before: KnowledgeBase, after: KnowledgeBase, questions: Sequence[str]
     ):
         found += _differences(what, old, new)
     answered = ((text, answer(before, text, on=on), answer(after, text, on=on)) for text in questions)
+    known = before.stale(date.max)
     return Impact(
-        differences=tuple(found), answers=tuple(one for one in answered if _said(one[1]) != _said(one[2]))
-    )  # fmt: skip
+        differences=tuple(found),
+        answers=tuple(one for one in answered if _said(one[1]) != _said(one[2])),
+        stale=tuple(one for one in after.stale(date.max) if one not in known),
+        reminders=tuple(reminders),
+    )
 
 
 def unreviewed(files: Mapping[str, bytes], current: KnowledgeBase, by: str) -> list[str]:

@@ -29,16 +29,17 @@ def look_up(kb: KnowledgeBase, text: str, *, on: date, limit: int = 7) -> list[F
 
     Latin letters are read as pinyin initials of titles (ecsb → 二次申报) before anything else.
     """
-    typed = normalise(text)
+    typed, whole = normalise(text), kb
+    kb = whole.as_of(on)
     if len(re.sub(r"\W", "", typed)) < SHORTEST:
         return []
     if _INITIALS.fullmatch(typed) and (found := _by_initials(kb, typed, on, limit)):
         return found
     question = kb.understand(text, on.year)
     matches = [match for match in kb.matcher.match(question) if match.score >= match.weights.refuse_from]
-    first = answer(kb, text, on=on)
+    first = answer(whole, text, on=on)
     answers = [first] if first.kind in ("answer", "abstain") and first.route != "unknown" else []
-    answers += [answer_entry(kb, match, question, on) for match in matches[: limit + 2]]
+    answers += [answer_entry(whole, match, question, on) for match in matches[: limit + 2]]
     why = kb.wording.explain(typed)
     found, seen = [], set[str]()
     for one in answers:

@@ -3,7 +3,8 @@
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,6 +144,7 @@ class Matcher:
         self.spoken = GramIndex(self.official, sound_grams)
         self.spreads: dict[str, int] = {}
         self.recent: tuple[tuple[str, Weights], Vector] | None = None
+        self.left_out = np.zeros(len(self.entries), dtype=bool)
         self.texts = [self._body(entry) for entry in self.entries]
         self.bodies = Bm25(self.texts)
 
@@ -190,9 +192,15 @@ class Matcher:
         body = np.zeros(len(self.entries), dtype=np.float32)
         for text in dict.fromkeys([question.official, question.repaired]):
             body = np.maximum(body, self.bodies.scores(f"{context} {text}".strip()))
-        total = self._per_entry(weighted) + weights.body * body
+        total = np.where(self.left_out, -1, self._per_entry(weighted) + weights.body * body)
         found = [self._match(question, hit, weighted, near, weights) for hit in best(total, CONSIDERED)]
         return sorted(found, key=lambda match: -match.score)
+
+    def among(self, entries: Collection[Entry]) -> "Matcher":
+        """The same indexes with only these entries to be found."""
+        fewer, kept = copy(self), {entry.id for entry in entries}
+        fewer.left_out = np.array([entry.id not in kept for entry in self.entries])
+        return fewer
 
     def _slot_factors(self, question: Question) -> Vector:
         asked = _mask(question.slots)

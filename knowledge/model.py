@@ -27,6 +27,15 @@ class KnowledgeError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Supersession:
+    """What a notice takes out of force: another one, by any of its names, or a clause of it; `by` takes its place."""
+
+    notice: str
+    clause: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Notice:
     """An official notice. `number` is None where the text carries none; `aliases` serve look-up only."""
 
@@ -39,6 +48,7 @@ class Notice:
     text_status: Literal["official", "unverified"]
     repealed_on: date | None = None
     aliases: tuple[str, ...] = ()
+    supersedes: tuple[Supersession, ...] = ()
     clauses: tuple["Clause", ...] = ()
 
     @property
@@ -69,7 +79,10 @@ class Clause:
 
 @dataclass(frozen=True, kw_only=True)
 class Citation:
-    """A quotation with its source; `quote` is byte-for-byte a part of the clause."""
+    """A quotation with its source; `quote` is byte-for-byte a part of the clause.
+
+    `validity` is 在用, 尚未施行, 已废止, or 已废止（被《…》二取代）, as of the day of the answer.
+    """
 
     notice_id: str
     number: str | None

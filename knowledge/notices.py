@@ -14,7 +14,8 @@ from typing import Literal
 
 from rapidfuzz import fuzz
 
-from knowledge.model import Clause, KnowledgeError, Notice
+from knowledge.model import Clause, KnowledgeError, Notice, Supersession
+from knowledge.validity import read_supersessions
 
 NUMERAL = "[一二三四五六七八九十百]+"
 _CHAPTER = re.compile(rf"第{NUMERAL}章")
@@ -115,11 +116,18 @@ class _Reader:
             return False
         return True
 
+    def _issued(self) -> None:
+        """After the signature a numbered clause begins what the notice issues: 关于印发《办法》的通知."""
+        if self.section == "尾段" and not self.attachment:
+            self.listing = False
+
     def _open(self, section: str, heading: str) -> None:
+        self._issued()
         self.section, self.item, self.point, self.row = section, "", "", ""
         self.clauses[section] = Clause(notice_id=self.notice_id, label=section, heading=heading)
 
     def _open_text(self, section: str, line: str) -> None:
+        self._issued()
         self.section, self.item, self.point, self.row = section, "", "", ""
         self._paragraph(section, line)
 
@@ -255,6 +263,15 @@ def _status(value: str, name: str) -> Literal["official", "unverified"]:
     raise KnowledgeError([f"{name}：text_status 只能写 official 或 unverified，现为“{value}”。"])
 
 
+def _supersedes(value: str, name: str) -> tuple[Supersession, ...]:
+    try:
+        return read_supersessions(value)
+    except ValueError as error:
+        raise KnowledgeError(
+            [f"{name}：supersedes“{error}”无法识别，请写成 8-2020 或 8-2020#三(一) by 二，几项以 | 分开。"]
+        ) from None
+
+
 def parse_notice(content: str, name: str) -> Notice:
     """Read one notice file; `name` is used in messages. Raises KnowledgeError with the remedy."""
     header, line, text = content.partition("\n---\n")
@@ -275,6 +292,7 @@ def parse_notice(content: str, name: str) -> Notice:
         repealed_on=_date(fields.get("repealed", ""), "repealed", name),
         text_status=_status(fields["text_status"], name),
         aliases=tuple(filter(None, (part.strip() for part in fields.get("aliases", "").split("|")))),
+        supersedes=_supersedes(fields.get("supersedes", ""), name),
         clauses=parse_clauses(fields["id"], text, returning),
     )
 

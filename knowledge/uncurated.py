@@ -26,6 +26,7 @@ def answer_from_clauses(asked: Asked) -> Answer | None:
     scores, by_sentence = _scores(asked, question.text, question.official)
     new = np.array([clause.notice_id in kb.uncurated and not _is_frame(asked, clause) for clause in kb.clause_list])
     known = np.array([clause.notice_id not in kb.uncurated for clause in kb.clause_list])
+    new, known = new & kb.clauses_in_force, known & kb.clauses_in_force
     first = int(np.argmax(np.where(new, scores, 0.0)))
     best = float(scores[first])
     rival = float(np.where(known, scores, 0.0).max())

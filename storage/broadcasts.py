@@ -265,6 +265,23 @@ def name_of(db: Session, person_id: int | None) -> str:
         return person.name if person else ""
 
 
+def nudged_out(db: Session, since: datetime, before: datetime) -> list[Broadcast]:
+    """The broadcasts whose last nudge went out in a span of time and whose silent counties are to be called."""
+    newer = aliased(Broadcast)
+    corrected = exists().where(newer.corrects_id == Broadcast.id, newer.state == "sent")
+    wanted = select(Broadcast).where(
+        Broadcast.state == "sent", Broadcast.acknowledgement == "county", Broadcast.nudges >= NUDGES,
+        Broadcast.nudged_at >= since, Broadcast.nudged_at < before, ~corrected,
+    )  # fmt: skip
+    return list(db.scalars(wanted.order_by(Broadcast.id)))
+
+
+def messages(db: Session, broadcast: Broadcast) -> dict[str, int]:
+    """The number of each recipient's message."""
+    wanted = select(Delivery.recipient, Delivery.id).where(Delivery.source == source(broadcast))
+    return {recipient: number for recipient, number in db.execute(wanted).all()}
+
+
 def gone(db: Session, delivery: Delivery) -> str | None:
     """Why a message of a broadcast must not go out any more: recalled, corrected, or its recipient has left."""
     person_id, newer = int(delivery.recipient.partition(":")[2]), aliased(Broadcast)

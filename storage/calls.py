@@ -1,6 +1,6 @@
 """Calls to counties whose people no channel reaches: one a county and day, on the hotline's list."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from storage import audit, scope
 from storage.models import Body, CallTask, Delivery
 
+ACKNOWLEDGED = "电话确认签收"  # only where a line is about a broadcast
 OUTCOMES = ("已告知", "无人接听", "空号", "已换人", "拒接")
 OPEN = ("", "无人接听")  # is called again
 KEPT = timedelta(days=7)  # how long a county that nobody answered for stays on the list
@@ -25,6 +26,34 @@ def unreached(db: Session, since: datetime) -> Sequence[Delivery]:
             found.append(one)
         doubtful = one.recipient if one.state == "unknown" else ""
     return found
+
+
+def outcomes(task: CallTask) -> tuple[str, ...]:
+    """How this call can end: where it is about a broadcast, also with its acknowledgement."""
+    return (ACKNOWLEDGED, *OUTCOMES) if broadcasts_of(task) else OUTCOMES
+
+
+def broadcasts_of(task: CallTask) -> list[int]:
+    """The broadcasts that a call is about because nobody of the county acknowledges them."""
+    return sorted({line["broadcast"] for line in task.lines if "broadcast" in line})
+
+
+def told(db: Session, since: date) -> set[tuple[int, int]]:
+    """The counties that were told of a broadcast on the phone since a day, as (body, broadcast)."""
+    wanted = select(CallTask).where(CallTask.called_on >= since, CallTask.outcome.in_(("已告知", ACKNOWLEDGED)))
+    return {(task.body_id, number) for task in db.scalars(wanted) for number in broadcasts_of(task)}
+
+
+def settle(db: Session, since: date, silent: Collection[tuple[int, int]]) -> None:
+    """Take from the calls still to be made what has been acknowledged meanwhile; a call about nothing else is not made."""
+    wanted = select(CallTask).where(CallTask.called_on >= since, CallTask.outcome.in_(OPEN))
+    for task in db.scalars(wanted).all():
+        left = [one for one in task.lines if "broadcast" not in one or (task.body_id, one["broadcast"]) in silent]
+        if not left:
+            db.delete(task)
+        elif len(left) < len(task.lines):
+            task.lines = left
+    db.flush()
 
 
 def put(
@@ -76,7 +105,7 @@ def close(db: Session, task: CallTask, outcome: str, now: datetime) -> None:
         raise scope.OutOfScope("call")
     task.outcome, task.attempts, task.person_id = outcome, task.attempts + 1, viewer.person_id
     task.done_at = None if outcome in OPEN else now
-    if outcome == "已告知":
+    if outcome in ("已告知", ACKNOWLEDGED):
         with scope.serving(db, scope.SYSTEM):
             for line in task.lines:
                 sent = db.get(Delivery, line["delivery"]) if line["delivery"] else None

@@ -777,7 +777,9 @@ class CallTask(OfBody, Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     called_on: Mapped[date]
-    lines: Mapped[list[Any]]  # {person, delivery, text}: whom to tell what, and the message that did not arrive, if any
+    # {person, delivery, text}: whom to tell what, and which message could not be brought or was not acknowledged, if
+    # any; {broadcast} for the latter
+    lines: Mapped[list[Any]]
     due_on: Mapped[date]  # the first legal date among them: the most urgent county is called first
     outcome: Mapped[str] = mapped_column(String(16), default="")  # storage.calls.OUTCOMES
     attempts: Mapped[int] = mapped_column(default=0)

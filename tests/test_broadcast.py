@@ -166,11 +166,11 @@ def test_it_goes_out_in_office_hours_only(office: Province) -> None:
     office.now += timedelta(hours=9)  # 19:00
     at = office.composed()
     office.say("officer", f"提交 {at}")
-    assert "5月7日（周四）08:30开始发" in office.say("approver", "批准 N1")
+    assert "5月7日（周四）09:00开始发" in office.say("approver", "批准 N1")
     assert office.send(hours=1) == {"accepted": 1}
     assert office.send(hours=13) == {"accepted": 3}
     office.say("officer", "新建通知", "关于报送的通知", "不引用文件", "请报送。", "不带附件", "全省", "不用签收")
-    assert "最近的时间是5月9日08:30" in office.say("officer", "5月8日20点")  # a Saturday that is worked
+    assert "最近的时间是5月9日09:00" in office.say("officer", "5月8日20点")  # a Saturday that is worked
     assert "已存为草稿" in office.say("officer", "5月9日9点")
 
 

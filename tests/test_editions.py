@@ -1,5 +1,6 @@
 """Editions: an import waits, another person confirms or publishes it, every running process follows, and back again."""
 
+import json
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -105,6 +106,42 @@ def test_newer_files_of_the_program_are_published_with_what_was_imported_before(
     told = run("knowledge", "publish", "--dry-run")[1]
     assert "新增文件 88-2023-2" in told
     assert "新增文件 88-2023 " not in told
+
+
+def test_what_a_confirmed_notice_supersedes_is_told_before_and_after_it_is_published(run: Run, tmp_path: Path) -> None:
+    newer = tmp_path / "data" / "notices" / "9-2020.txt"
+    newer.parent.mkdir(parents=True)
+    text = """id: 9-2020
+number: 示商电发〔2020〕9号
+title: 示例省商务厅关于负面清单的通知
+issuer: 示例省商务厅
+issued: 2020-05-01
+text_status: {status}
+source: 粘贴
+supersedes: demonstration-2020#三¶3 by 一 | 7-2010
+---
+示例省商务厅关于负面清单的通知
+一、中央财政资金不得用于发放津贴补贴。
+"""
+    newer.write_text(text.format(status="unverified"), encoding="utf-8")
+    checked = run("knowledge", "check")[1]
+    assert "尚未生效的取代：9-2020 写明取代 demonstration-2020三第3段，文本尚未与印发件核对" in checked
+    assert "引用了已废止的条款" not in checked
+    run("knowledge", "publish")
+    newer.write_text(text.format(status="official"), encoding="utf-8")
+    stale = "引用了已废止的条款，不再据以答复：expense-trading-platform 引 《关于做好2020年电子商务进农村综合示范工作的通知》三"
+    told = run("knowledge", "publish", "--dry-run")[1]
+    assert stale in told
+    assert "今后一年的提醒没有变化" in told
+    assert stale in run("knowledge", "check")[1]
+    assert "写明取代 7-2010，所指文件不在库中" in run("knowledge", "check")[1]
+    assert "[三¶3]（已废止）" in run("notice", "show", "demonstration-2020")[1]
+    assert run("knowledge", "publish")[0] == 0
+    for on, notice in (("2020-04-30", "demonstration-2020"), ("2020-05-01", "9-2020")):
+        out = run("ask", "专项资金能不能发津贴补贴", "--on", on, "--json")[1]
+        assert {one["notice_id"] for one in json.loads(out)["citations"]} == {notice}, out
+    said = run("chat", "--on", "2020-06-01", typed="48号文三¶3怎么规定\n")[1]
+    assert "已废止（被《示例省商务厅关于负面清单的通知》（示商电发〔2020〕9号）一取代）" in said
 
 
 def test_the_impact_names_what_changes_and_the_answers_that_do() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
+from bot import calling
 from bot.app import assistant
 from handlers import reconciliation
 from knowledge.base import KnowledgeBase, load_files, read_files
@@ -58,6 +59,12 @@ def account(office: Province, number: int) -> dict[str, int]:
     return {key: found[key] for key in ("recipients", "parties", "acknowledged", "to_call", "nudges")}
 
 
+def collected(office: Province, kb: KnowledgeBase) -> int:
+    """Put on the hotline's list who is to be called; how many counties."""
+    with transaction(office.sessions) as db, serving(db, SYSTEM):
+        return calling.collect(db, kb, office.now)["calls"]
+
+
 def test_a_week(office: Province, published: KnowledgeBase, tmp_path: Path) -> None:
     # Wednesday: the notice is imported, confirmed and published; the running turns take the new edition
     office.turns.use(assistant(published))
@@ -95,11 +102,25 @@ def test_a_week(office: Province, published: KnowledgeBase, tmp_path: Path) -> N
     office.send()
     assert "武山县（已催办仍未签收）：县级经办人样例武山" in office.say("hotline", "电话名单 N1")
     assert account(office, 1)["to_call"] == 1
-    office.say("hotline", "代签收 N1 武山县 赵某")
+
+    # the day after, the silent county is one call on the hotline's list, and what is said there is noted as its word
+    assert collected(office, published) == 0
+    office.now += timedelta(days=1)
+    assert collected(office, published) == 1
+    assert collected(office, published) == 1  # looked at again, still one call
+    assert "待拨电话1个县" in office.say("hotline", "待拨电话")
+    shown = office.pick("hotline", "武山县")
+    assert (
+        "N1《关于报送整改进展的通知》两次催办后仍未签收；签收理由：以便确认都已知道报送时限；请在5月12日前签收" in shown
+    )
+    assert "武山县电话确认签收" in office.pick("hotline", "电话确认签收")
+    assert "没有待拨电话" in office.say("hotline", "待拨电话")
+    office.now += timedelta(days=1)
+    assert collected(office, published) == 0
     assert account(office, 1) == {"recipients": 5, "parties": 4, "acknowledged": 4, "to_call": 0, "nudges": 2}
 
     # a correction reaches whoever had the first
-    office.say("officer", "更正通知 N1", "请照此办理，材料一式两份。", "每县一人签收", "材料份数有改动", "5月14日")
+    office.say("officer", "更正通知 N1", "请照此办理，材料一式两份。", "每县一人签收", "材料份数有改动", "5月18日")
     office.say("officer", "批准后立即发出", "提交 N2")
     office.say("approver", "批准 N2")
     office.send()

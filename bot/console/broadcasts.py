@@ -123,7 +123,7 @@ def _one(desk: Desk, one: Broadcast, wrong: str = "") -> HTMLResponse:
     standings = broadcasts.standings(desk.db, one) if gone else []
     parties = acknowledgements.parties(desk.db, one) if gone else []
     own = desk.viewer.person_id in (one.author_id, one.submitted_by)
-    begins = begins_at(one, desk.now) if draft or one.state == "submitted" else one.begins_at
+    begins = begins_at(desk.turn(), one) if draft or one.state == "submitted" else one.begins_at
     turn = desk.turn()
     return desk.page(
         "desk/broadcast.html", one=one, phase=_progress(desk, one)[0], wrong=wrong, own=own, parties=parties,

@@ -66,13 +66,13 @@ def router(console: Console) -> APIRouter:
         with console.act(request, form, *scope.MAY["call"]) as desk:
             task, place = _to_call(desk, number)
             told = calling.callees(desk.turn(), task)
-            return desk.page("desk/call.html", task=task, place=place, callees=told, outcomes=calls.OUTCOMES)
+            return desk.page("desk/call.html", task=task, place=place, callees=told, outcomes=calls.outcomes(task))
 
     @routes.post("/console/hotline/tasks/{number:int}/outcome")
     def called(request: Request, number: int, form: Sent) -> Response:
         with console.act(request, form, *scope.MAY["call"]) as desk:
             outcome = str(form.get("outcome", ""))
-            if outcome not in calls.OUTCOMES:
+            if outcome not in (calls.ACKNOWLEDGED, *calls.OUTCOMES):
                 raise HTTPException(404)
             try:
                 told = calling.ended(replace(desk.turn(), text=f"电话结果 #{number} {outcome}"))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import islice
 from urllib.parse import quote
 
@@ -103,7 +104,7 @@ def _calendar(desk: Desk) -> HTMLResponse:
         names = people.names(desk.db)
     rows = [
         {
-            "one": one, "source": _source(kb, one.cite), "official": _is_official(kb, one.cite.notice),
+            "one": one, "source": _source(kb, one.cite, today), "official": _is_official(kb, one.cite.notice),
             "mark": marked.get((one.id, one.due_on)), "starts": planner.starts(kb, one, marks),
             "last_workday": days.on_or_before(one.due_on), "past": one.due_on < today,
         }
@@ -121,21 +122,21 @@ def _is_official(kb: KnowledgeBase, notice_id: str) -> bool:
 
 
 def _listed(desk: Desk, kind: str) -> HTMLResponse:
-    kb, number = desk.console.kb(), page_number(desk.request)
+    kb, number, on = desk.console.kb(), page_number(desk.request), desk.now.astimezone(LOCAL).date()
     text = desk.request.query_params.get("q", "").strip()[:100]
     found = (line for line in LISTS[kind](kb) if not text or line.has(text))
     rows = list(islice(found, (number - 1) * PAGE, number * PAGE + 1))
     return desk.page(
         "desk/knowledge_list.html", kind=kind, kinds=list(LISTS), text=text, number=number,
-        rows=[(line, [_source(kb, cite) for cite in line.cites]) for line in rows[:PAGE]],
+        rows=[(line, [_source(kb, cite, on) for cite in line.cites]) for line in rows[:PAGE]],
         earlier=query(desk.request, page=number - 1 if number > 1 else ""),
         later=query(desk.request, page=number + 1) if len(rows) > PAGE else "",
     )  # fmt: skip
 
 
-def _source(kb: KnowledgeBase, cite: Cite) -> dict[str, str]:
+def _source(kb: KnowledgeBase, cite: Cite, on: date) -> dict[str, str]:
     return {
-        "source": say("ask.source", citation=kb.citation(cite)),
+        "source": say("ask.source", citation=kb.citation(cite, on)),
         "url": notice_url(cite.notice, cite.clause),
         "quote": cite.quote,
     }

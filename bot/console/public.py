@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -82,6 +82,18 @@ def invitation_sheet(templates: Environment, place: str, invited: Sequence[Invit
     return templates.get_template("sheet.html").render(place=place, cards=cards, url=base_url)
 
 
+def _ended(kb: KnowledgeBase, on: date) -> dict[str, str]:
+    """How what is not in force is marked: clauses by their id, a notice of which nothing is by its own."""
+    known = {
+        clause.id: kb.validity(*place, on) for place, clause in kb.clauses.items() if not kb.spans[place].holds(on)
+    }
+    for notice in kb.notices:
+        marks = {known.get(clause.id, "") for clause in notice.clauses}
+        if marks and "" not in marks:
+            known[notice.id] = min(marks, key=len) if len(marks) > 1 else marks.pop()
+    return known
+
+
 def router(
     kb: Callable[[], KnowledgeBase], templates: Environment, clock: Callable[[], datetime], province: str, proofs: Path
 ) -> APIRouter:
@@ -113,14 +125,14 @@ def router(
 
     @routes.get("/notices")
     def notices() -> HTMLResponse:
-        return page("notices.html", notices=kb().notices)
+        return page("notices.html", notices=kb().notices, ended=_ended(kb(), clock().astimezone(LOCAL).date()))
 
     @routes.get("/notice/{notice_id}")
     def notice(request: Request, notice_id: str) -> HTMLResponse:
         found = kb().notice(notice_id)
         if found is None:
             raise HTTPException(404, "没有这份文件，请从“全部文件”重新选择。")
-        return page("notice.html", notice=found)
+        return page("notice.html", notice=found, ended=_ended(kb(), clock().astimezone(LOCAL).date()))
 
     @routes.get("/{name}.txt")
     def proof(name: str) -> PlainTextResponse:

@@ -4,13 +4,15 @@ Whoever imported a text neither confirms nor publishes it. Indexing takes second
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.datastructures import UploadFile
 
+from bot import planner
 from bot.console.frame import Console, Desk, Form, Sent
 from bot.console.knowledge import READERS
 from bot.texts import say
@@ -24,6 +26,7 @@ from knowledge.model import KnowledgeError
 from knowledge.notices import header_of
 from storage import audit, editions, questions, scope
 from storage.db import transaction
+from storage.scope import SYSTEM, serving
 
 EDITORS = scope.MAY["edit_knowledge"]
 MOST_TEXT = 300_000  # characters that a form sends back
@@ -150,12 +153,12 @@ def _editions(routes: APIRouter, console: Console) -> None:
     def publish(request: Request, form: Sent) -> Response:
         """Show what would change; sent again with `sure`, do it."""
         with console.act(request, form, *EDITORS) as desk:
-            asked, on, by = questions.latest(desk.db, ASKED), desk.now.astimezone(LOCAL).date(), desk.person.name
+            asked, now, by = questions.latest(desk.db, ASKED), desk.now, desk.person.name
         number, note = str(form.get("number", "")), str(form.get("note", "")).strip()
         sure = form.get("sure") == "yes"
         try:
             fresh, files = _wanted(console, number, by)
-            found = None if sure else impact(console.kb(), fresh, asked, on)
+            found = None if sure else _impact(console, fresh, asked, now)
         except KnowledgeError as no:
             with console.act(request, form, *EDITORS) as desk:
                 return _editions_page(desk, wrong=str(no))
@@ -166,6 +169,13 @@ def _editions(routes: APIRouter, console: Console) -> None:
                 return _editions_page(desk, wrong=say("frame.reason_missing"))
             made = _make_current(desk, fresh, files, number, note)
             return desk.back("/console/knowledge/editions", say("frame.edition_current", number=made))
+
+
+def _impact(console: Console, fresh: KnowledgeBase, asked: Sequence[str], now: datetime) -> Impact:
+    """What changes, for the whole installation: its reminders are those of every province."""
+    on = now.astimezone(LOCAL).date()
+    with transaction(console.sessions) as db, serving(db, SYSTEM):
+        return impact(console.kb(), fresh, asked, on, planner.shifts(db, console.kb(), fresh, on))
 
 
 def _wanted(console: Console, number: str, by: str) -> tuple[KnowledgeBase, Mapping[str, bytes]]:

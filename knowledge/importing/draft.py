@@ -16,8 +16,9 @@ from knowledge.importing.figures import Figure, Prohibition, amounts, percentage
 from knowledge.importing.layout import restore
 from knowledge.importing.readers import LARGEST, read_file, refusal
 from knowledge.model import Clause, KnowledgeError, Notice
-from knowledge.notices import DATED, NUMERAL, header_of, parse_clauses, parse_notice
+from knowledge.notices import DATED, NUMERAL, header_of, load_notices, parse_clauses, parse_notice
 from knowledge.text import number as read_number
+from knowledge.validity import problems
 
 _TITLE_END = r"(?:通知|意见|公告|通报|函|批复|决定|办法|方案|细则|规定|规程|指南|要点|计划)(?:[（(][^）)]{1,12}[)）])?"
 _TITLE = re.compile(rf"(?!附件)[^。；：:]{{0,30}}关于[^。；：:]{{2,90}}{_TITLE_END}")
@@ -30,6 +31,7 @@ _DECIDE = re.compile(
     rf"([\u4e00-\u9fff]{{2,12}}{_OFFICE}(?:、[\u4e00-\u9fff]{{2,14}}{_OFFICE}){{0,8}})(?:决定|研究决定|联合|制定|组织)"
 )
 _LETTERHEAD = re.compile(r"[\u4e00-\u9fff、 ]{2,60}(?:部|厅|局|委员会|委|办公厅|办公室|政府|署|文件)")
+_ENDS_ANOTHER = re.compile(r"[^。；，\n]*(?:》|号[)）]?)[^。；\n]{0,24}(?:废止|停止执行|不再执行|不再适用)")
 _DIGITS = "〇○零Ｏ一二三四五六七八九"
 
 
@@ -237,6 +239,11 @@ def _warnings(
     if issued is None:
         year = f"，期限的年份暂按{basis.year}年推算" if basis else "，未写年份的期限没有推算"
         out.append(f"没有读到发文日期{year}。")
+    out += [
+        f"{one.label}：“{said}”，如取代库中的文件或条款，请在确认时用 --supersedes 写明。"
+        for one in clauses
+        for said in _ENDS_ANOTHER.findall(one.full)
+    ]
     out += _gaps(clauses)
     out += _loose(clauses, text)
     out += [f"“{start}…”按内容归到上一级条款，请核对。" for start in returning]
@@ -393,11 +400,13 @@ def _file(draft: Draft, name: str, source: str, by: str) -> str:
     )
 
 
-def confirm(name: str, number: str, reason: str, *, shipped: Path, folder: Path, on: date, by: str = "") -> Path:
+def confirm(
+    name: str, number: str, reason: str, *, shipped: Path, folder: Path, on: date, by: str = "", supersedes: str = ""
+) -> Path:
     """Make a notice's text official under its number, in a copy that stands before the shipped one.
 
-    Raises KnowledgeError for an unknown notice, a number of another shape, a text that is confirmed already, or when
-    whoever imported it would confirm it.
+    `supersedes` is what it takes out of force, as in the header. Raises KnowledgeError for an unknown notice, a number of
+    another shape, a text that is confirmed already, what it cannot supersede, or when whoever imported it would confirm it.
     """
     stored = re.fullmatch(r"[\w.-]{1,80}", name) and next(
         (path for path in (folder / f"{name}.txt", shipped / f"{name}.txt") if path.is_file()), None
@@ -420,8 +429,13 @@ def confirm(name: str, number: str, reason: str, *, shipped: Path, folder: Path,
     reason = re.sub(r"\s+", " ", reason).strip()
     fields |= {"number": number, "text_status": "official", "confirmed": f"{on.isoformat()} {reason}"}
     fields |= {"confirmed_by": by} if by else {}
+    fields |= {"supersedes": re.sub(r"\s+", " ", supersedes)} if supersedes else {}
     content = "".join(f"{key}: {value}\n" for key, value in fields.items()) + "---\n" + text
-    parse_notice(content, f"{name}.txt")
+    made = parse_notice(content, f"{name}.txt")
+    if made.supersedes:
+        others = [*load_notices(folder), *load_notices(shipped)] if folder.is_dir() else load_notices(shipped)
+        if wrong := problems([made, *(one for one in others if one.id != name)]):
+            raise KnowledgeError([f"{of}：{remedy}" for of, remedy in wrong])
     folder.mkdir(parents=True, exist_ok=True)
     fresh = folder / f".{name}.tmp"
     fresh.write_text(content, encoding="utf-8")

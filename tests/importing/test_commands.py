@@ -20,7 +20,7 @@ from tests.importing.support import SAMPLES, load_sample
 SAMPLE = {path.stem: load_sample(path) for path in SAMPLES}
 QUESTIONS = yaml.safe_load((Path(__file__).parent / "questions.yaml").read_text(encoding="utf-8"))
 NOTICES = Path(__file__).parent.parent / "notices"
-ON = date(2022, 3, 1)
+ON = date(2024, 3, 1)
 Run = Callable[..., tuple[int, str]]
 
 
@@ -166,7 +166,7 @@ def with_sample(
         path = store(draft_of("\n".join(SAMPLE[name].lines)), folder, kb.notices, name)
         notices = tuple(all_notices(DATA, folder))
         clauses = {(one.notice_id, one.label): one for notice in notices for one in notice.clauses}
-        grown = replace(kb, notices=notices, clauses=clauses, answered={})
+        grown = replace(kb, notices=notices, clauses=clauses, answered={}, views={})
         grown.__dict__.update(matcher=kb.matcher, repairer=kb.repairer)  # what is costly to build again
         return grown, path.stem
 
