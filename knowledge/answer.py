@@ -143,8 +143,8 @@ def _verdict(asked: Asked, match: Match) -> Verdict:
 
 
 def _concluding(asked: Asked, matches: list[Match], top: Match) -> Match:
-    """The best entry, or for a yes/no question one of the same clause about as near that can say yes or no."""
-    if not asked.question.yes_no or top.form.verdict != "info" or _verdict(asked, top) != "info":
+    """The best entry, or for a yes/no question that stands alone one of the same clause about as near that can say yes or no."""
+    if asked.before or not asked.question.yes_no or top.form.verdict != "info" or _verdict(asked, top) != "info":
         return top
     own = {(cite.notice, cite.clause) for cite in top.entry.cites}
     for match in matches:
