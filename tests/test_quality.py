@@ -39,9 +39,9 @@ def lexical() -> Iterator[Desk]:
 
 def test_without_the_encoder_fresh_questions_are_answered_right_or_not_at_all(lexical: Desk) -> None:
     found = scoring.totals(scoring.rows(*ROUNDS), asker(lexical))
-    assert found["right"] >= 0.87
-    assert found["said_and_wrong"] <= 0.08
-    assert found["refused"] >= 0.92
+    assert found["right"] >= 0.9
+    assert found["said_and_wrong"] <= 0.06
+    assert found["refused"] >= 0.95
 
 
 @pytest.mark.skipif(not (semantic.available() and VECTORS.exists()), reason="no wheel of the encoder for this machine")
