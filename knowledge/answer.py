@@ -21,6 +21,7 @@ from knowledge.uncurated import answer_from_clauses
 
 SHORT_CLAUSE, LONG_CLAUSE = 120, 320  # characters; up to here a clause is quoted whole, always or when less sure
 SHORTEST_PART = 4  # characters of one of two questions in a message
+CONCLUDING_MARGIN = 0.08  # an entry of the same clause this close may speak where the best one cannot conclude
 CLAUSE_FROM = 0.30  # a clause this near is shown with a refusal
 __all__ = ["Before", "answer", "answer_entry", "apply_rule"]
 
@@ -125,6 +126,7 @@ def _decide(asked: Asked) -> Answer:
     if hard and hard == asked.question.slots and not hard & gives(top.entry) and not top.sure:
         other = holder(matches, top, hard)
         return _entry(asked, other) if other else _near_miss(asked, top, sorted(hard)[0])
+    top = _concluding(asked, matches, top)
     found = _entry(asked, top, twin := twin_of(matches, top))
     rival = None if twin else rival_of(matches, top)
     return replace(found, related=_related(asked, rival)) if rival else found
@@ -146,6 +148,18 @@ def _verdict(asked: Asked, match: Match) -> Verdict:
     return "info"
 
 
+def _concluding(asked: Asked, matches: list[Match], top: Match) -> Match:
+    """The best entry, or for a yes/no question that stands alone one of the same clause about as near that can say yes or no."""
+    if asked.before or not asked.question.yes_no or top.form.verdict != "info" or _verdict(asked, top) != "info":
+        return top
+    own = {(cite.notice, cite.clause) for cite in top.entry.cites}
+    for match in matches:
+        near = match.score > top.score - CONCLUDING_MARGIN and match.form.verdict != "info"
+        if near and own & {(c.notice, c.clause) for c in match.entry.cites} and _verdict(asked, match) != "info":
+            return match
+    return top
+
+
 def _quoted(asked: Asked, match: Match) -> tuple[Cite, ...]:
     """An entry's citations; the main clause whole when it is short, or when the match is less sure."""
     cites = match.entry.cites
@@ -161,12 +175,13 @@ def _quoted(asked: Asked, match: Match) -> tuple[Cite, ...]:
 def _entry(asked: Asked, match: Match, twin: Entry | None = None) -> Answer:
     """The answer of an entry; with its twin when the question does not say which of the two is meant."""
     entry = match.entry
-    statement, cites = entry.statement, _quoted(asked, match)
+    statement, cites, verdict = entry.statement, _quoted(asked, match), _verdict(asked, match)
     if twin is not None:
         statement, cites = f"{statement}\n{twin.statement}", (*entry.cites, *twin.cites)
+        verdict = verdict if _verdict(asked, replace(match, entry=twin)) == verdict else "info"
     return asked.reply(
         status=entry.status,
-        verdict=_verdict(asked, match) if twin is None else "info",
+        verdict=verdict,
         statement=statement,
         citations=asked.cited(cites),
         binds=entry.binds,

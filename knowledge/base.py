@@ -275,9 +275,15 @@ class KnowledgeBase:
             yes_no=asks,
             leaning=leaning(plain),
             modal=modal(plain),
-            slots=frozenset() if asks and "有没有" not in plain else slots(plain) or slots(fixed),
+            slots=_asked_slots(plain, fixed, asks),
             facts=read_facts(fixed, year=year),
         )
+
+
+def _asked_slots(plain: str, fixed: str, asks: bool) -> frozenset[str]:
+    """The values a question asks for; a yes/no question asks for none but a consequence (没改完要紧吗)."""
+    found = slots(plain) or slots(fixed)
+    return found & {"consequence"} if asks and "有没有" not in plain else found
 
 
 def _cites(entries: Iterable[Entry], expenses: Iterable[Expense], rules: Iterable[Rule]) -> list[tuple[str, Cite]]:
@@ -330,7 +336,7 @@ def _check_entries(base: KnowledgeBase, problems: Problems) -> None:
 
 _PHRASES = (
     "unverified in_force not_yet repealed superseded repealed_clause repealed_for not_yet_clause passed central_only expense_binds ask_province near_miss unknown unlisted_expense"
-    " uncovered_case slot_money slot_ratio slot_count slot_date slot_duration slot_phone clause_found unchecked"
+    " uncovered_case slot_money slot_ratio slot_count slot_date slot_duration slot_phone slot_consequence clause_found unchecked"
 )
 
 

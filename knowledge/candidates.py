@@ -161,7 +161,7 @@ def _rule_bonus(asked: Asked, match: Match, told: set[str]) -> float:
 
 def best_match(asked: Asked, matches: list[Match]) -> Match:
     """The match to act on: what a rule can decide with the numbers given comes first, a refusal only when ahead."""
-    question, kb = asked.question, asked.kb
+    question, matcher = asked.question, asked.kb.matcher
     told = set(question.facts) & (_TELLING | ({"submitted_on"} if question.yes_no else set()))
     if "rate" in told:
         told |= {"disbursement_rate", "use_rate"}
@@ -172,7 +172,6 @@ def best_match(asked: Asked, matches: list[Match]) -> Match:
         rival = next((match for match in lifted if not match.entry.absent), None)
         hard = question.slots & HARD_SLOTS
         if rival and rival.score > top.score - ABSENT_MARGIN and (not hard or hard & gives(rival.entry)):
-            matcher = kb.matcher
             fits = matcher.foreign(question, rival.entry) <= matcher.foreign(question, top.entry) + FOREIGN_MARGIN
             return rival if fits else top
     return top

@@ -169,6 +169,7 @@ _DAYS = re.compile(
     r"(?:送|到村|配送|快递|物流|包裹|寄)[^，。？]*?(?<![晚迟])(?<![晚迟]了)(?<!超过)(?<!逾期)(?<![\d.])(\d+(?:\.\d+)?天半?)|(?<![\d.])(?<![晚迟])(?<![晚迟]了)(?<!逾期)(\d+(?:\.\d+)?天半?)[^，。？]*?(?:送|到村|配送|能到)"
 )
 _MONTH_DAY = re.compile(r"(?:(20\d\d)年)?(\d{1,2})月(?:(\d{1,2})[日号]?|(初|上旬))")
+_AFTER = re.compile(r"(?:晚于|迟于|超过|过了?)(?:20\d\d年)?\d{1,2}月\d{1,2}|月\d{1,2}[日号]?(?:以|之)?后(?!面)")
 _FINISHES = re.compile(r"整改|改完|改好|销号|验")
 # Somebody's own plan (拖到国庆行吗), not a question what the deadline is (6月底前就得验完吧).
 _PLANS = re.compile(
@@ -187,6 +188,8 @@ def _rates(text: str) -> dict[str, float]:
     for match in [*_PERCENT.finditer(text), *_BARE_RATE.finditer(text)]:
         if _SHORT_OF.search(text[max(0, match.start() - 6) : match.start()]):
             continue  # 不到90% states no rate
+        if re.match(r"(?:以上)?(?:了)?才(?:能|可|让|给|行|算|准)", text[match.end() :]):
+            continue  # 90%才能验收 asks what is required
         before = text[max(0, match.start() - 14) : match.end()]
         value = float(match[1])
         if value > 100:
@@ -237,9 +240,10 @@ def _submitted(text: str, year: int) -> date | None:
         return None
     day = {"初": 1, "上旬": 1}.get(match[4] or "", 0) or int(match[3])
     try:
-        return date(int(match[1] or year), int(match[2]), day)
+        said = date(int(match[1] or year), int(match[2]), day)
     except ValueError:
         return None
+    return said + timedelta(days=bool(_AFTER.search(text)))  # 晚于5月29日 is the next day at the earliest
 
 
 def _month_end(year: int, month: int) -> date:

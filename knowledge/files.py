@@ -15,7 +15,21 @@ import yaml
 from knowledge.model import CLEAR, NOT_WRITTEN, OUTSIDE, PRINCIPLE, Cite, Entry, Form, KnowledgeError, Verdict
 
 SLOTS = frozenset(
-    ["date", "duration", "ratio", "count", "money", "phone", "who", "where", "form", "document", "list", "reason"]
+    [
+        "date",
+        "duration",
+        "ratio",
+        "count",
+        "money",
+        "phone",
+        "consequence",
+        "who",
+        "where",
+        "form",
+        "document",
+        "list",
+        "reason",
+    ]
 )  # what a question can ask for
 _STANCES: tuple[Verdict, ...] = get_args(Verdict)
 _ENTRY_KEYS = {

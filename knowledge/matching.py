@@ -71,6 +71,7 @@ _GIVES = {
     "money": re.compile(r"\d(?:万|亿)?元"),
     "date": re.compile(r"\d{1,2}月(?:\d{1,2}日|底|中旬|初)|上半年|年底|当年|季度|不做统一要求"),
     "duration": re.compile(r"\d+天"),
+    "consequence": re.compile(r"取消|收回|自动放弃|不得验收|督促其整改|责任"),
     "phone": re.compile(r"\d{6,}|zhxcfwyy"),
     "count": re.compile(r"\d+-?\d*个|一名|\d+名|\d+家|[二三四五六七八九]项|[两二三四五六七八九]条"),
 }
@@ -103,7 +104,7 @@ def holds(text: str) -> frozenset[str]:
 
 
 def _mask(found: frozenset[str]) -> int:
-    return sum(1 << number for number, slot in enumerate(sorted(HARD_SLOTS)) if slot in found)
+    return sum(1 << number for number, slot in enumerate(sorted(HARD_SLOTS - {"consequence"})) if slot in found)
 
 
 def bearing(asked: Leaning, form: Leaning) -> tuple[float, bool]:
@@ -246,11 +247,13 @@ class Matcher:
         near = self._nearness_again(question, weights)
         place = self.place[match.entry.id]
         votes: list[tuple[float, Verdict]] = []
+        bears = False  # a form of the question's own force has a say; that something is so is no ground for 可以
         for n in range(self.starts[place], self.starts[place + 1]):
             verdict = self.forms[n].verdict
             if verdict == "info" or self.wording.opposed(question.official, self.official[n]):
                 continue
             weight, turned = bearing(question.leaning, self.leanings[n])
+            bears |= weight >= SUFFICES and float(near[n]) >= weights.yes_from
             votes.append(
                 (weight * max(float(near[n]), 0) ** LOUDNESS, _FLIP.get(verdict, verdict) if turned else verdict)
             )
@@ -263,7 +266,7 @@ class Matcher:
         if not tally:
             return "info"
         winner = max(tally, key=lambda verdict: tally[verdict])
-        if winner == "yes" and plain < weights.yes_from**LOUDNESS:
+        if winner == "yes" and (plain < weights.yes_from**LOUDNESS or not bears):
             return "info"
         return winner if tally[winner] >= MAJORITY * sum(tally.values()) else "info"
 

@@ -14,9 +14,11 @@ from knowledge.model import Fact
 SLOT_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (slot, re.compile(pattern))
     for slot, pattern in (
-        ("money", r"多少钱|多少(?:万|元|块|资金|经费|补贴|补助|奖励)|几(?:万|毛|块|千|百|十)(?!个|人|家|名)|几个(?:亿|钱|点的钱)|补(?:贴|助)?(?:多少|几(?!种|个方))"
-                  r"|(?:给|拿|分|奖|罚|花|领|收|付|报|投|贵|便宜)(?:到|了|个|款)?多少(?!%|天|个(?!钱)|家|人|年|次|名|县)|什么价|价格是|(?:补贴|补助|收费|奖补|费用|课酬|工资|运费|罚款)(?:的)?(?:标准|金额|额度|上限)(?:是)?(?:多少|什么|怎么定|几)?|每(?:单|件|斤|公里|人|个|站|村|县)(?:能)?补|(?:补贴|补助|奖励|费用?|经费|工资|报酬|课酬|价格|收费|罚款?|限额)[^，。]{0,4}多少(?!%|家|个|人|天)|[一二两三四五六七八九十百千\d]万(?:元)?还是"),
+        ("money", r"定价|单价|价位|多少钱|多少(?:万|元|块|资金|经费|补贴|补助|奖励)|(?<![哪那这])几(?:万|毛|块|千|百|十)(?!个|人|家|名)|几个(?:亿|钱|点的钱)|补(?:贴|助)?(?:多少|几(?!种|个方))"
+                  r"|(?:给|拿|分|奖|罚|花|领|收|付|报|投|贵|便宜)(?:到|了|个|款)?多少(?!%|天|个(?!钱)|家|人|年|次|名|县)|什么价|价格是|(?:补贴|补助|收费|奖补|费用|课酬|工资|运费|罚款)[的 ]?(?:标准|金额|额度|上限)(?:是)?(?:多少|什么|怎么定|几)?|每(?:单|件|斤|公里|人|个|站|村|县)(?:能)?补|(?:补贴|补助|奖励|费用?|经费|工资|报酬|课酬|价格|收费|罚款?|限额)[^，。]{0,4}多少(?!%|家|个|人|天)|[一二两三四五六七八九十百千\d]万(?:元)?还是"),
         ("ratio", r"百分之(?:几|多少)|几成|几分之几|多少个?百分点|(?:比例|占比|率|比重)(?:是|要|得|应|须|到|达到|不低于|最低)*(?:多少|几|多高|什么水平)|多大比例|多少比例|占(?:到|了|比)?多少|几个点"),
+        ("consequence", r"什么后果|啥后果|有(?:没有)?后果|(?:怎么|咋|如何)(?:处)?罚|(?:怎么|如何)追责|罚不罚|受什么处分|要紧(?:吗|不|么)|要不要紧"
+                        r"|(?:不|没|未|逾期|超|晚|拖|滞后)[^，。？]{0,8}会(?:怎么?|咋)样"),
         ("duration", r"几天|多少天|多久|多长时间|几年|多少年|几个月|几个工作日|多少个?工作日|多少小时|几小时|几分钟|多少学时|几周"),
         ("date", r"什么时候|啥时候?|几时|何时|几号|哪天|哪(?:一)?年|几月|什么时间|多会儿?|期限|时限|截止|截至|最晚|最迟|何日|哪个月|日期"),
         ("count", r"多少(?:个|家|人|名|次|人次|台|辆|平|份|字|页|处|项|条|户|村|站|分|县|套|门|科|种|章)|(?<![哪那这])几(?:个|家|人|名|次|台|辆|平|份|字|页|处|户|村|站|分|县|套|门|章|期|轮|批)|面积(?:要)?多大|多大面积|多少平|数量(?:是|要)?多少|人数(?:要|是|有)?多少"),
@@ -26,7 +28,7 @@ SLOT_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("document", r"哪个(?:文件|文|办法|通知|规定)|什么(?:文件|依据)|依据(?:是|的)?|文号|哪份文件|哪一条"),
     )
 )  # fmt: skip
-HARD_SLOTS = frozenset({"money", "ratio", "duration", "date", "count", "phone"})
+HARD_SLOTS = frozenset({"money", "ratio", "duration", "date", "count", "phone", "consequence"})
 
 _A_NOT_A = re.compile(
     r"(能不能够?|可不可以|可以不可以|是不是|会不会|要不要|行不行|(?<![应使利费作通适引运])用不用|有没有|有无|算不算|该不该|对不对|需不需要|许不许"
@@ -44,7 +46,7 @@ _ELLIPTIC = re.compile(
 # the negation belongs to a condition instead (不给数据能验收吗).
 _DENIAL = re.compile(
     r"(?:不能|不可以|不得|不准|不许|不让|不允许|禁止|不支持|不用|不需要|不必|不会|不算|不行|不属于|无需|没必要|没有要求|不该|不应|不再"
-    r"|不要(?!求)|不够|不合(?!适)|违规|违反|没资格|不给|不补|不管|不追求|不看|不查|没有?(?=.{0,6}(?:要求|规定|限制|资格|机会)))"
+    r"|不要(?!求)|不够|不合(?!适)|不符合|违规|违反|没资格|不给|不补|不管|不追求|不看|不查|没有?(?=.{0,6}(?:要求|规定|限制|资格|机会)))"
     r"(?!.*(?:(?<![功智性节效动职])能|可以|行吗|行不|行吧|成吗|合规|没事|没问题|算|达标|也行|过得去))"
     r"|不在.{0,12}(?:之列|范围|里|内)|不包括|不含|不至于|(?<=[一-龥])不了(?=[^，。]{0,4}(?:吧|吗|了|对|是)*[？?]?$)"
 )
@@ -70,7 +72,7 @@ _ACT = r"(?!是|同|仅|但|足|少于|超过|低于|完整|完|全|齐|到[\d�
 _UNTRUE = re.compile(
     rf"(?:不会|不至于|不算|不属于|不包括|不含|不在.{{0,12}}(?:里|内|之列|范围)|不归|不看(?!重)|不查|不管|不追求|不影响|不收|不补|不再|不够"
     rf"|不合|没有?(?=.{{0,6}}(?:要求|规定|限制|资格|机会|统一|提|写|说|列|讲)))"
-    rf"{_NO_PERMISSION_AFTER}|(?:没(?!事|问题|关系|错|啥|什么)|不{_ACT}(?!打紧|要紧))[^，,的就算视]{{1,12}}(?:吧|是吗|对吗)$"
+    rf"{_NO_PERMISSION_AFTER}|(?:没(?!事|问题|关系|错|啥|什么)|不{_ACT}(?!打紧|要紧))[^，,的就算视会要得能须应]{{1,12}}(?:吧|是吗|对吗)$"
 )
 # Leaving the act undone is what is asked about: 可以不回访吗, 不回访行吗.
 _OMITTED = re.compile(
@@ -94,13 +96,26 @@ _MAY = re.compile(
 )
 _CONFIRM = re.compile(r"(?:是吗|吧|对吧|对吗|是吧|是不是|对不对|没错吧|是这样吗|了吗|吗)[？?。！!\s]*$|是不是|^是否")
 
+# Of a contrast the asserted half is the predicate: 看重质量不看重数量, 不看人数，主要看质量.
+_CONTRASTS = (
+    (re.compile(r"([一-龥]{1,2})([^，,]{1,6})不\1[^，,吧吗]{1,6}"), r"\1\2"),
+    (re.compile(r"不[^，,]{1,10}[，,](?=而是?|主要|重点|更)"), ""),
+)
+# The predicate finds fault (这样不符合要求吧): it asks whether one may not.
+_FAULT = re.compile(r"不(?:符合|合规|合要求|合规定|达标)|违规|违反")
+# A waiver with what suffices instead: 不用村村都有，服务到了就行吧.
+_INSTEAD = re.compile(r"(?:不用|不需要?|不必|无需|没必要)[^，,]{1,12}[，,][^，,]{1,12}就(?:行|可以|够|成)")
+_CHARGED = re.compile(r"(?:要不要|需要|[要得])[收花付掏交]?(?:钱|费(?!用))")
+# A statement with a modal, asked by its mark alone: 人走了以后还得回访？
+_ASKED_BY_MARK = re.compile(r"[一-龥].*(?:得|要|必须|应该|可以|能|会|算).*[？?]$")
+
 _FREE = re.compile(r"不要钱|不收费|不收钱|不花钱|不付费|一分钱不花|不用钱")
 
 _MODALS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (modal, re.compile(pattern))
     for modal, pattern in (
         ("support", r"支不支持|支持吗|支持不|支持(?:的)?吧|鼓励吗|鼓励不|是否支持|是否鼓励"),
-        ("must", r"要不要|需不需要|(?<![应使利费作通适引运])用不用|得不得|该不该|必须|一定要|非要|非得|需要|(?<!只|主|重|还)要.{0,14}(?:吗|不|么|吧)[？?]?$|得.{1,10}(?:吗|不)[？?]?$|应该"),
+        ("must", r"要不要|需不需要|(?<![应使利费作通适引运])用不用|得不得|该不该|必须|一定要|非要|非得|需要|(?<!只|主|重|还)要(?!紧).{0,14}(?:吗|不|么|吧)[？?]?$|得.{1,10}(?:吗|不)[？?]?$|应该"),
         ("may", r"(?<![功智性节效动职])能(?!力|源|耗|手)|可以|可否|(?<![上下银运进执举施通])行(?:不行|吗|不|吧)|允许|许可吗|让|(?<![标精水])准(?!备|则|确|入)|成吗"),
         ("will", r"会不会|(?<![委协商大开社机议展宴集晚工人])会(?!议|计|员|场|展|费|同).{0,14}(?:吗|不|么|吧)[？?]?$"),
         ("has", r"有没有|有无|有.{0,14}(?:吗|不|么|没|吧)[？?]?$"),
@@ -185,16 +200,20 @@ def is_yes_no(text: str) -> bool:
         return True
     if _TAIL.search(text):
         return not _WH.search(_SOME.sub("若干", text))
-    return bool(_ELLIPTIC.search(text)) and not _WH.search(text)
+    return bool(_ELLIPTIC.search(text) or _ASKED_BY_MARK.search(text)) and not _WH.search(_SOME.sub("若干", text))
 
 
 def leaning(text: str) -> Leaning:
     """Read how a yes/no question leans."""
-    free = _FREE.sub("免费", text)
+    free = _CHARGED.sub("收费", _FREE.sub("免费", text))
+    for contrast, asserted in _CONTRASTS:
+        free = contrast.sub(asserted, free)
     without = re.sub(r"[不没][？?。\s]*$", "", _A_NOT_A.sub("＿", free))
     confirming = bool(_CONFIRM.search(free))
     force, turned = _force(free, confirming)
-    return Leaning(denied=confirming and bool(_DENIAL.search(without)), force=force, turned=turned)
+    return Leaning(
+        denied=confirming and bool(_DENIAL.search(without) or _INSTEAD.search(without)), force=force, turned=turned
+    )
 
 
 def _force(text: str, confirming: bool) -> tuple[Force, bool]:
@@ -209,6 +228,10 @@ def _force(text: str, confirming: bool) -> tuple[Force, bool]:
         return "must", False
     if _OMITTED.search(plain):
         return "must", True
+    if confirming and _INSTEAD.search(plain):
+        return "must", True
+    if confirming and _FAULT.search(plain) and not _MAY_AT_END.search(plain):
+        return "may", True
     if confirming and not _ASKS_MAY.search(text):
         denials: tuple[tuple[Force, re.Pattern[str]], ...] = (("must", _WAIVED), ("may", _FORBIDDEN), ("is", _UNTRUE))
         for force, denial in denials:

@@ -96,9 +96,24 @@ def numerals(text: str) -> str:
     return _COUNT.sub(_count, text)
 
 
+# How other regions ask: 中不中, 要得不, …噻, …伐, 莫得.
+_REGIONAL = tuple(
+    (re.compile(pattern), common)
+    for pattern, common in (
+        (r"(?<![其当集])中不中(?!断)|要得不(?:要得)?|得行不(?:得行)?", "行不行"),
+        (r"(?<![砍征步北讨杀])伐(?=[？?。]*$)", "吗"),
+        (r"(?<=[一-龥])[噻嘞](?=[？?。]*$)", "吧"),
+        (r"莫得|没得(?=[？?。]*$)", "没有"),
+    )
+)
+
+
 def normalise(text: str) -> str:
-    """One spelling of a question for matching; greetings and run-up phrases go."""
-    return _FILLER.sub("", numerals(clean(text).lower())).strip()
+    """One spelling of a question for matching; greetings and run-up phrases go, regional ways to ask become common."""
+    plain = _FILLER.sub("", numerals(clean(text).lower())).strip()
+    for pattern, common in _REGIONAL:
+        plain = pattern.sub(common, plain)
+    return plain
 
 
 _FUZZY = [("zh", "z"), ("ch", "c"), ("sh", "s"), ("ang", "an"), ("eng", "en"), ("ing", "in")]

@@ -14,6 +14,7 @@ from tests.conftest import JUNE
 from tests.questions import scoring
 
 ROUNDS = ("round1", "round2", "round3", "round4", "round5", "round6")
+NEWER = ("round7", "round8", "round9")
 
 
 def asker(running: Desk) -> scoring.Callable[[scoring.Row], scoring.Row]:
@@ -38,18 +39,19 @@ def lexical() -> Iterator[Desk]:
 
 def test_without_the_encoder_fresh_questions_are_answered_right_or_not_at_all(lexical: Desk) -> None:
     found = scoring.totals(scoring.rows(*ROUNDS), asker(lexical))
-    assert found["right"] >= 0.87
-    assert found["said_and_wrong"] <= 0.08
-    assert found["refused"] >= 0.92
+    assert found["right"] >= 0.9
+    assert found["said_and_wrong"] <= 0.06
+    assert found["refused"] >= 0.95
 
 
 @pytest.mark.skipif(not (semantic.available() and VECTORS.exists()), reason="no wheel of the encoder for this machine")
 def test_with_the_encoder_more_is_answered_right(kb: KnowledgeBase) -> None:
     with desk(kb) as running:
-        found = scoring.totals(scoring.rows(*ROUNDS), asker(running))
-    assert found["right"] >= 0.91
-    assert found["said_and_wrong"] <= 0.055
-    assert found["refused"] >= 0.93
+        found = scoring.totals(scoring.rows(*ROUNDS, *NEWER), asker(running))
+    assert found["right"] >= 0.93
+    assert found["said_and_wrong"] <= 0.045
+    assert found["refused"] >= 0.95
+    assert found["concluded"] >= 0.83
 
 
 @pytest.mark.parametrize("row", scoring.rows("twins"), ids=lambda row: row["q"])

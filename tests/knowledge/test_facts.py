@@ -111,6 +111,9 @@ QUESTIONS: list[tuple[str, dict[str, Fact]]] = [
     ("2021年6月1日报的", {"submitted_on": date(2021, 6, 1)}),
     ("5月30号报的", {"submitted_on": date(2020, 5, 30)}),
     ("2月30日报的", {}),
+    ("晚于5月29日报还收吗", {"submitted_on": date(2020, 5, 30)}),
+    ("5月29日之后报行吗", {"submitted_on": date(2020, 5, 30)}),
+    ("钱花到90%才能验收吗", {}),
     ("怎么验收", {}),
 ]
 

@@ -61,6 +61,12 @@ def test_a_form_bears_on_a_question_by_force_and_is_turned_when_one_of_them_is(
         ("培训看重质量而不是数量吧", "is", False),
         ("五常没份吧", "is", True),
         ("评价结果不影响后续政策吧", "is", True),
+        ("拖着不整改会被摘帽子是吧", "is", False),
+        ("培训看重质量不看重数量是吧", "is", False),
+        ("培训是不是不看人数多少，主要看质量", "is", False),
+        ("摆满产品是不是不符合要求", "may", True),
+        ("站点不用村村都有，服务到了就行对吧", "must", True),
+        ("教材要钱不", "is", False),
     ],
 )
 def test_what_a_question_asks_of_an_act_is_read_from_its_words(text: str, force: Force, turned: bool) -> None:
