@@ -42,11 +42,11 @@ _ARRIVAL = select(
 _BEGIN = insert(_TABLES["conversation"])
 _KEEP = update(_TABLES["conversation"]).where(Conversation.id == bindparam("number"))
 _RECORD = insert(_TABLES["exchange"])
-_RECORD_QUESTION = insert(_TABLES["question"]).values(
-    exchange_id=select(Exchange.id)
-    .where(Exchange.channel == bindparam("of_channel"), Exchange.message_id == bindparam("of_message"))
-    .scalar_subquery()
+_EXCHANGE = select(Exchange.id).where(
+    Exchange.channel == bindparam("of_channel"), Exchange.message_id == bindparam("of_message")
 )
+# inline: a question's number would be of no use, and is not for everybody to see
+_RECORD_QUESTION = insert(_TABLES["question"]).values(exchange_id=_EXCHANGE.scalar_subquery()).inline()
 _OWED = "owed"  # the key in a session's info of what turns have put off
 
 
