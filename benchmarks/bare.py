@@ -6,9 +6,10 @@ import time
 import uvicorn
 from fastapi import Request, Response
 
-from bot.app import configure_logging, settings, web_app
+from bot.app import configure_logging, web_app
 from bot.channels import edge
 from bot.channels.wechat import parse, rendered
+from bot.installation import settings
 
 
 def main() -> None:

@@ -16,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from load import PEOPLE, request, texts
 
 from bot import dialogue, turns
-from bot.app import assistant, open_database, published
+from bot.app import assistant, published
 from bot.channels import edge, wechat
+from bot.installation import open_database
 from bot.messages import Inbound
 from bot.settings import Paths, Settings
 from storage import conversations

@@ -192,7 +192,8 @@ def _talk(running: "Desk", address: str, at: Callable[[], datetime]) -> None:
 @contextmanager
 def _desk_as(who: str) -> Iterator[tuple["Desk", str, Callable[[], datetime]]]:
     """The assistant on the real database, with a terminal that speaks for somebody until it is left."""
-    from bot.app import Desk, assistant, clock_of, guarding, home, open_database, published, reminding, settings
+    from bot.app import Desk, assistant, guarding, home, published, reminding
+    from bot.installation import clock_of, open_database, settings
     from bot.turns import TurnThread
     from storage import audit, bindings, people, scope
     from storage.db import transaction
@@ -267,7 +268,7 @@ def invite(
 @contextmanager
 def _office() -> Iterator[tuple["Session", datetime, "Settings"]]:
     """One transaction on the real database, for the program itself."""
-    from bot.app import clock_of, open_database, settings
+    from bot.installation import clock_of, open_database, settings
     from storage import scope
     from storage.db import transaction
 
@@ -319,8 +320,9 @@ def serve(
     """启动网页对话和查答案。"""
     import uvicorn
 
-    from bot.app import configure_logging, settings, web_app
+    from bot.app import configure_logging, web_app
     from bot.demo import demo_settings
+    from bot.installation import settings
 
     configure_logging()
     chosen = demo_settings(settings()) if demo else settings()
@@ -384,8 +386,8 @@ def questions_answer(
 @wechat_app.command("menu")
 def wechat_menu() -> None:
     """在公众号底部建立菜单；客户端最长五分钟后看到。"""
-    from bot.app import settings
     from bot.channels.wechat import create_menu
+    from bot.installation import settings
     from bot.messages import ChannelStopped, TemporaryFailure, Undeliverable
     from handlers.menu import ACCOUNT_MENU
 
@@ -402,7 +404,7 @@ def wechat_menu() -> None:
 @db_app.command("upgrade")
 def db_upgrade() -> None:
     """把数据库升级到最新结构。"""
-    from bot.app import migrate, settings
+    from bot.installation import migrate, settings
 
     migrate(settings())
     typer.echo("数据库已是最新结构。")

@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,11 @@ from bot.delivery import Dispatcher
 from bot.demo import counties, populate, seed
 from bot.dialogue import Assistant, Handlers
 from bot.files import Fetcher
+from bot.installation import Clock, clock_of, open_database, settings
 from bot.jobs import Jobs
 from bot.messages import Reply, Turn
 from bot.metrics import metrics
-from bot.migrate import is_current, upgrade
-from bot.settings import KEY_BYTES, ConfigError, Settings, ensure_key, load_settings
+from bot.settings import KEY_BYTES, Settings, ensure_key
 from bot.turns import TurnThread
 from bot.workdays import read_hours
 from handlers import (
@@ -72,7 +72,7 @@ from knowledge.base import KnowledgeBase, load
 from storage import acknowledgements, bodies, broadcasts, editions
 from storage import questions as asked
 from storage.audit import seal
-from storage.db import Unfit, check_durable, make_engine, make_sessions, transaction
+from storage.db import make_engine, make_sessions, transaction
 from storage.deliveries import Guard
 from storage.models import Base
 from storage.scope import SYSTEM, serving
@@ -89,7 +89,6 @@ SEALS_EVERY_S = 5.0
 FOLLOWS_EVERY_S = 3.0  # how soon every process has a new edition
 ROW_SHOWN = re.compile(r"\nDETAIL:.*?(?=\n\[SQL|\n\nThe above exception|\Z)", re.DOTALL)
 LIMITS = {"wechat": 2040, "wecom": 2040}  # bytes of one passive reply; what is longer waits for 更多
-Clock = Callable[[], datetime]
 
 
 def configure_logging() -> None:
@@ -112,20 +111,6 @@ def without_values(_logger: object, _method: str, line: MutableMapping[str, Any]
         if isinstance(value, str):
             line[key] = without_phones(ROW_SHOWN.sub("", value))
     return line
-
-
-def settings() -> Settings:
-    """The settings of the working directory and the environment."""
-    return load_settings(dict(os.environ), Path.cwd())
-
-
-def clock_of(chosen: Settings) -> Clock:
-    """The clock: real, or standing still for the demo and tests."""
-    fixed = chosen.clock.now
-    if fixed is None:
-        return lambda: datetime.now(UTC)
-    at = fixed if fixed.tzinfo else fixed.replace(tzinfo=ask.LOCAL)
-    return lambda: at
 
 
 def received(turn: Turn) -> Reply:
@@ -254,36 +239,6 @@ def desk(kb: KnowledgeBase | None = None) -> Desk:
     sessions = make_sessions(engine, os.urandom(KEY_BYTES), os.urandom(KEY_BYTES))
     kb = kb or knowledge(settings())
     return Desk(kb=kb, turns=TurnThread(assistant(kb), sessions), sessions=sessions)
-
-
-def migrate(chosen: Settings) -> None:
-    """Bring the database to the newest schema, making the folder of an SQLite file first."""
-    url = chosen.database_url
-    if url.startswith("sqlite:///"):
-        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    upgrade(url, ensure_key(chosen.key_file))
-
-
-def open_database(chosen: Settings) -> sessionmaker[Session]:
-    """Connect. SQLite is brought up to date; PostgreSQL must be already, and must keep what it confirms.
-
-    Raises ConfigError.
-    """
-    try:
-        if chosen.database_url.startswith("sqlite"):
-            migrate(chosen)
-        engine = make_engine(chosen.database_url)
-        try:
-            if engine.dialect.name == "postgresql":
-                check_durable(engine)
-                if not is_current(engine):
-                    raise Unfit("数据库结构与程序不一致，请先运行 countydesk db upgrade。")
-        except Unfit:
-            engine.dispose()
-            raise
-    except Unfit as error:
-        raise ConfigError(f"database.url：{error}") from error
-    return make_sessions(engine, ensure_key(chosen.key_file), ensure_key(chosen.audit_key_file))
 
 
 def knowledge(chosen: Settings) -> KnowledgeBase:

@@ -28,7 +28,7 @@ def _stop(message: str, code: int) -> NoReturn:
 @contextmanager
 def _system() -> "Iterator[tuple[Session, datetime]]":
     """A session of the program itself, and the time; what is not committed is rolled back."""
-    from bot.app import clock_of, open_database, settings
+    from bot.installation import clock_of, open_database, settings
     from storage.scope import OPERATOR, serving
 
     chosen = settings()

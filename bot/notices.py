@@ -31,7 +31,7 @@ def notice_list() -> None:
 @app.command("show")
 def notice_show(notice_id: Annotated[str, typer.Argument(metavar="ID", help="文件标识，见 notice list")]) -> None:
     """逐条显示一份文件，注明已废止的条款。"""
-    from bot.app import clock_of, settings
+    from bot.installation import clock_of, settings
     from bot.workdays import LOCAL
     from knowledge.validity import spans
 
@@ -45,7 +45,7 @@ def notice_show(notice_id: Annotated[str, typer.Argument(metavar="ID", help="文
 
 def _stored() -> "list[Notice]":
     """The shipped and the imported notices; an imported text stands for the shipped one of its id."""
-    from bot.app import settings
+    from bot.installation import settings
     from knowledge.base import DATA, all_notices
 
     return all_notices(DATA, settings().imported_notices)
@@ -71,7 +71,7 @@ def notice_import(
     draft = _read(file)
     path = None
     if not dry_run:
-        from bot.app import settings
+        from bot.installation import settings
 
         path = store(draft, settings().imported_notices, _stored(), Path(file).name, by)
     if as_json:
@@ -93,7 +93,7 @@ def notice_confirm(
     ] = "",
 ) -> None:
     """确认一份文件的文本与印发件一致，从此按正式文本引用。"""
-    from bot.app import clock_of, settings
+    from bot.installation import clock_of, settings
     from handlers.ask import LOCAL
     from knowledge.base import DATA
     from knowledge.importing.draft import confirm

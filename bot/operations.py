@@ -42,7 +42,7 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _installation() -> tuple[Settings, sessionmaker[Session], datetime]:
-    from bot.app import clock_of, open_database, settings
+    from bot.installation import clock_of, open_database, settings
 
     chosen = settings()
     return chosen, open_database(chosen), clock_of(chosen)()
@@ -113,8 +113,8 @@ def backup(folder: Annotated[Path, typer.Argument(metavar="DIR", help="新文件
 
 def restore(folder: Annotated[Path, typer.Argument(metavar="DIR", help="备份所在的文件夹")]) -> None:
     """把备份恢复到空数据库；恢复后消息发送处于停止状态。"""
-    from bot.app import clock_of, settings
     from bot.backup import restore as read
+    from bot.installation import clock_of, settings
 
     chosen = settings()
     with _refusals():
@@ -127,8 +127,8 @@ def restore(folder: Annotated[Path, typer.Argument(metavar="DIR", help="备份�
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="输出 JSON")] = False) -> None:
     """检查安装：逐项列出结果和处理办法；有问题时以 1 退出。"""
-    from bot.app import clock_of, settings
     from bot.doctor import Finding, examine
+    from bot.installation import clock_of, settings
 
     try:
         chosen = settings()

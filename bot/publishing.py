@@ -35,7 +35,8 @@ def _stop(message: str, code: int = 1) -> NoReturn:
 @knowledge_app.command("check")
 def knowledge_check() -> None:
     """检查所有知识文件；有问题时逐条列出并以 1 退出。"""
-    from bot.app import clock_of, knowledge, settings
+    from bot.app import knowledge
+    from bot.installation import clock_of, settings
     from bot.workdays import LOCAL
     from knowledge.coverage import uncovered, uncovered_facts
     from knowledge.validity import waiting
@@ -175,7 +176,8 @@ def knowledge_export(
 @contextmanager
 def _installation() -> "Iterator[tuple[sessionmaker[Session], Settings, datetime, KnowledgeBase]]":
     """The database, the settings, the time, and the knowledge that is current."""
-    from bot.app import clock_of, open_database, published, settings
+    from bot.app import published
+    from bot.installation import clock_of, open_database, settings
 
     chosen = settings()
     sessions, now = open_database(chosen), clock_of(chosen)()
@@ -188,7 +190,7 @@ def _installation() -> "Iterator[tuple[sessionmaker[Session], Settings, datetime
 @contextmanager
 def _found(number: str) -> "Iterator[tuple[Session, Broadcast, datetime]]":
     """The broadcast of a number, 12 or N12, for the program itself."""
-    from bot.app import clock_of, open_database, settings
+    from bot.installation import clock_of, open_database, settings
     from storage import broadcasts
     from storage.db import transaction
     from storage.scope import OPERATOR, serving

@@ -33,7 +33,7 @@ def _date(text: str) -> date:
 @contextmanager
 def _office() -> Iterator[tuple["Session", datetime, "Settings"]]:
     """One transaction on the real database, for whoever runs the command line."""
-    from bot.app import clock_of, open_database, settings
+    from bot.installation import clock_of, open_database, settings
     from storage import audit
     from storage.db import transaction
     from storage.scope import OPERATOR, serving

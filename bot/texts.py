@@ -1,10 +1,13 @@
 """Words for the screen: one Jinja2 macro per message, in x.j2 beside x.py."""
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+
+from knowledge import cache as kept
 
 _ROOT = Path(__file__).parent.parent
 
@@ -16,6 +19,16 @@ def label_text(label: str) -> str:
     return f"{shown}第{paragraph}段" if paragraph else shown
 
 
+def _compiled() -> FileSystemBytecodeCache | None:
+    """Where compiled templates are kept, so that a command need not compile them again; None where nothing can be kept."""
+    folder = kept.folder() / "templates"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError:
+        return None
+    return FileSystemBytecodeCache(str(folder)) if os.access(folder, os.W_OK) else None
+
+
 @cache
 def environment() -> Environment:
     """The templates of handlers/ and bot/; an undefined value is an error."""
@@ -25,6 +38,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,  # plain text for chat; pages have an environment of their own
+        bytecode_cache=_compiled(),
     )
     made.filters["label"] = label_text
     return made

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
-from bot.app import Desk, open_database
+from bot.app import Desk
+from bot.installation import open_database
 from bot.settings import Paths, Settings
 from storage import audit
 from storage.db import transaction

@@ -15,8 +15,9 @@ import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from bot.app import assistant, open_database
+from bot.app import assistant
 from bot.backup import MANIFEST, backup, restore, without_secrets
+from bot.installation import open_database
 from bot.messages import Inbound, Refused
 from bot.settings import Database, Paths, Settings
 from knowledge.base import KnowledgeBase

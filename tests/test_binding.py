@@ -16,7 +16,8 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from bot.__main__ import app as command_line
-from bot.app import Desk, open_database, settings
+from bot.app import Desk
+from bot.installation import open_database, settings
 from bot.messages import Reply
 from bot.workdays import after, is_known, is_workday
 from handlers import inviting

@@ -126,7 +126,8 @@ def test_unusable_settings_stop_the_start_and_are_all_named(
 
 
 def test_open_questions_are_listed_and_answered_from_the_command_line(program: Program, tmp_path: Path) -> None:
-    from bot.app import assistant, open_database
+    from bot.app import assistant
+    from bot.installation import open_database
     from bot.messages import Inbound
     from bot.settings import Paths, Settings
     from bot.turns import TurnThread

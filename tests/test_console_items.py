@@ -46,9 +46,9 @@ def test_a_review_with_two_signatures(desk_site: str) -> None:
         assert "已销号" in send(approver, number, "close")
         trail = approver.get(f"/console/items/{number}").text
         assert "材料齐全" in trail and "签批销号" in trail
-        assert send(officer, number, "reopen", check="回头看", method="现场考察", finding="不实", due_on="2020-01-01")
+        assert send(officer, number, "reopen", check="回头看", method="材料审核", finding="不实", due_on="2020-01-01")
         assert "日期应晚于今天" in send(
-            officer, number, "reopen", check="回头看", method="现场考察", finding="不实", due_on="2020-01-01"
+            officer, number, "reopen", check="回头看", method="材料审核", finding="不实", due_on="2020-01-01"
         )
 
 

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot import doctor
-from bot.app import open_database, published
+from bot.app import published
+from bot.installation import open_database
 from bot.settings import Clock, Database, Paths, Province, Settings, Web
 from storage import audit, deliveries, secrets
 from storage.db import transaction

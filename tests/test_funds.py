@@ -10,8 +10,9 @@ import openpyxl
 import pytest
 from sqlalchemy import select
 
-from bot.app import Desk, open_database
+from bot.app import Desk
 from bot.inputs import amount, day
+from bot.installation import open_database
 from bot.settings import Paths, Settings
 from storage import bindings, bodies, facts, funds, people
 from storage.db import transaction

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from bot.app import open_database
+from bot.installation import open_database
 from bot.settings import Paths, Settings
 from handlers import itemlists
 from handlers.itemlists import SHEET

@@ -9,7 +9,7 @@ import openpyxl
 import pytest
 from sqlalchemy import select
 
-from bot.app import open_database
+from bot.installation import open_database
 from bot.settings import Paths, Settings
 from bot.templates import safe
 from handlers.rosters import BODIES, PEOPLE

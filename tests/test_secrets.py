@@ -14,7 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot import operations
-from bot.app import assistant, open_database, without_values
+from bot.app import assistant, without_values
+from bot.installation import open_database
 from bot.messages import Inbound, Reply
 from bot.settings import Database, Paths, Settings, Web
 from bot.turns import TurnThread

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from bot.__main__ import app as command_line
 from bot.settings import ensure_key
+from bot.workdays import LOCAL
 from storage import bodies, evidence, invitations, items, people
 from storage.db import make_engine, make_sessions, transaction
 from storage.models import Exchange, Item
@@ -25,6 +26,7 @@ from tests.channels.test_contract import PNG, WechatSide
 from tests.fakes.server import Site, running, until
 from tests.test_itemlists import filled, with_
 
+YESTERDAY = datetime.now(LOCAL) - timedelta(days=1)
 PEOPLE = {
     "经办": ("county_officer", None), "副县长": ("county_head", None),
     "省经办": ("province_officer", "620000"), "处长": ("province_approver", "620000"),
@@ -53,7 +55,7 @@ def signed() -> list[tuple[str, list[Said]]]:
             [
                 ("提请销号 #1", "什么方式"),
                 ("现场考察", "哪天去的"),
-                ("5月5日，张某、李某，城关镇站点", "照片"),
+                (f"{YESTERDAY.month}月{YESTERDAY.day}日，张某、李某，城关镇站点", "照片"),
                 ("没有照片", "发现"),
                 (found, "请核对"),
                 ("确认", "待另一人签批"),
@@ -69,7 +71,7 @@ def checked(result: str, *rest: Said) -> list[tuple[str, list[Said]]]:
         ("回头看记录 #1", "形式"),
         ("回头看", "方式"),
         ("现场考察", "哪天去的"),
-        ("5月5日，张某、李某，城关镇站点", "照片"),
+        (f"{YESTERDAY.month}月{YESTERDAY.day}日，张某、李某，城关镇站点", "照片"),
         ("没有照片", "发现"),
         ("再次实地查看两个站点", "结果"),
     ]

@@ -81,8 +81,9 @@ def test_a_rule_decides_first(kb: KnowledgeBase) -> None:
 @pytest.mark.parametrize("text", ["验收", "ys"])
 @pytest.mark.parametrize("limit", [1, 3])
 def test_the_limit_keeps_the_best(kb: KnowledgeBase, text: str, limit: int) -> None:
-    assert looked(kb, text, limit) == looked(kb, text)[:limit]
-    assert len(looked(kb, text, limit)) == limit
+    best = [one.answer.statement for one in looked(kb, text, limit)]
+    assert best == [one.answer.statement for one in looked(kb, text)][:limit]
+    assert len(best) == limit
 
 
 def test_an_everyday_word_is_explained(kb: KnowledgeBase) -> None:

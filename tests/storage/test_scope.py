@@ -68,6 +68,7 @@ UNSCOPED = {
     "deadline_mark": "dates of notices",
     "credential": "found by its own person, or by the name that somebody signs in with",
     "visit": "found by its secret cookie",
+    "pace": "how much of a channel is used",
     "pulse": "when the program's own jobs ran",
     "edition": "published knowledge, the same for all",
 }
