@@ -84,6 +84,31 @@ def test_what_the_county_manual_tells_to_type_is_understood(running: Desk) -> No
     for phrase in told:
         word = universal(phrase) or phrase
         assert word in DURING_FORMS or any(route.match(word) for route in routes), phrase
-    for picture in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", manual):
-        file = ROOT / "docs" / "手册" / picture
-        assert 0 < file.stat().st_size <= 150_000, picture
+
+
+def test_what_the_manuals_of_the_console_name_is_on_its_pages(running: Desk) -> None:
+    province = (ROOT / "docs" / "手册" / "省级用户手册.md").read_text("utf-8").split("## 工作台")[1]
+    hotline = (ROOT / "docs" / "手册" / "热线坐席手册.md").read_text("utf-8")
+    pages = ROOT / "bot" / "console"
+    files = [
+        *pages.glob("*.py"),
+        *(pages / "pages").rglob("*.html"),
+        ROOT / "bot" / "items.j2",
+        ROOT / "storage" / "calllog.py",
+    ]
+    written = "\n".join(file.read_text("utf-8") for file in files)
+    shown = re.sub(r"<[^>]+>", "", written)
+    routes = running.turns._assistant.handlers.routes
+    told = re.findall("「([^」]+)」", province + hotline)
+    assert len(told) > 90
+    for label in told:
+        assert label in shown or any(route.match(label) for route in routes), label
+    for key in {*re.findall(r"\b(?:Alt|Ctrl)\+(?:[A-Z]\b|\d|Enter)", province + hotline)} - {"Ctrl+C"}:
+        first, _, second = key.partition("+")
+        assert f"<kbd>{first}</kbd>+<kbd>{second}</kbd>" in written or f"<kbd>{key}</kbd>" in written, key
+
+
+def test_the_pictures_of_the_manuals_are_there() -> None:
+    for manual in (ROOT / "docs" / "手册").glob("*.md"):
+        for picture in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", manual.read_text("utf-8")):
+            assert 0 < (manual.parent / picture).stat().st_size <= 200_000, picture

@@ -1,4 +1,4 @@
-"""Make the pictures of the county manual anew, from the demo province: python -m tests.browser.manual."""
+"""Make the pictures of the manuals anew, from the demo province: python -m tests.browser.manual."""
 
 import io
 import re
@@ -10,8 +10,9 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.support import PHONE, QUESTION
+from tests.browser.support import DESKTOP, PHONE, QUESTION
 from tests.conftest import CHROMIUM, ROOT, serve
+from tests.console import come_in
 
 IMAGES = ROOT / "docs" / "images"
 MARGIN = 8  # pixels around what is shown
@@ -28,6 +29,12 @@ SHOTS: tuple[tuple[str, Sequence[str], str], ...] = (  # whose conversation, wha
     ("clerk", ("填报资金", "2000", "1760.5", "1500", "今天"), "funds"),
     ("clerk", ("确认", "出整改情况报告"), "paper"),
     ("head", ("我是样例庚", "待我确认"), "confirm"),
+)
+DESKS = (  # who opens which page of the console, the picture of it, and whether it is shown beyond the first screen
+    ("样例子", "board", "board", False),
+    ("样例子", "items?q=三家快递只合用场地", "item", True),
+    ("样例子", "reminders", "reminders", False),
+    ("样例寅", "hotline", "hotline", True),
 )
 INVITING = ("邀请", "县级经办人", "李明", "跳过", "跳过", "跳过")
 
@@ -76,6 +83,24 @@ def make(browser: Browser, site: str) -> None:
     picture(pages["newcomer"], "binding")
 
 
+def make_desks(browser: Browser, site: str) -> None:
+    """Open the console's pages as their people and keep their pictures."""
+    for who, path, name, whole in DESKS:
+        page = browser.new_context(locale="zh-CN", viewport=DESKTOP).new_page()
+        come_in(page, site, who, f"/console/{path}")
+        if name == "item":
+            page.locator("table.rows th a").first.press("Enter")
+            page.get_by_role("heading", name="办理").wait_for()
+        if name == "hotline":
+            page.keyboard.type("买流量")
+            page.locator("#results li").first.wait_for()
+            page.keyboard.press("Control+Enter")
+            page.locator("#county").select_option(label="秦安县")
+            page.get_by_role("heading", name="可再问").wait_for()
+        shot = Image.open(io.BytesIO(page.screenshot(full_page=whole)))
+        shot.convert("RGB").quantize(COLOURS).save(IMAGES / f"manual-desk-{name}.png", optimize=True)
+
+
 if __name__ == "__main__":
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -83,5 +108,6 @@ if __name__ == "__main__":
         sync_playwright() as playwright,
     ):
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        make_desks(started, demo)
         make(started, demo)
         started.close()
