@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.support import Watch
+from tests.conftest import serve
 
 
 @pytest.fixture(autouse=True)
@@ -37,3 +38,9 @@ def security(request: pytest.FixtureRequest, page: Page) -> str:
     if request.param == "plain http":
         page.add_init_script("Object.defineProperty(window, 'isSecureContext', {value: false})")
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def changed_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A demo for the browser tests that change it."""
+    yield from serve(tmp_path_factory.mktemp("changed"), "--demo")

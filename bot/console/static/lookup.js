@@ -312,6 +312,7 @@
 
   function outside(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return false;
+    if (event.target.matches("input, textarea, select")) return false; // another field of the page is being filled
     const form = { 1: "sms", 2: "wechat", 3: "formal" }[event.key];
     if (event.key === "?" || event.key === "？") toggleKeys();
     else if (event.code === "Slash" || event.key === "/") toBox();
