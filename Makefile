@@ -14,7 +14,7 @@ demo: .venv/.runtime
 	$(BIN)/countydesk serve --demo
 
 test: system .venv/.dev interop
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 check: .venv/.dev lint test
 
