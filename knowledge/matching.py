@@ -11,7 +11,7 @@ import numpy as np
 import rjieba
 
 from knowledge.model import Entry, Form, Verdict
-from knowledge.question import HARD_SLOTS, Leaning, Question, leaning, slots
+from knowledge.question import HARD_SLOTS, INFERS, Leaning, Question, leaning, slots
 from knowledge.search import Bm25, GramIndex, Hit, Vector, best, sound_grams
 from knowledge.semantic import SemanticIndex
 from knowledge.text import normalise, squeeze
@@ -266,7 +266,7 @@ class Matcher:
         if not tally:
             return "info"
         winner = max(tally, key=lambda verdict: tally[verdict])
-        if winner == "yes" and (plain < weights.yes_from**LOUDNESS or not bears):
+        if winner == "yes" and (plain < weights.yes_from**LOUDNESS or not bears or INFERS.search(question.text)):
             return "info"
         return winner if tally[winner] >= MAJORITY * sum(tally.values()) else "info"
 

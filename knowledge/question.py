@@ -103,6 +103,10 @@ _CONTRASTS = (
 )
 # The predicate finds fault (这样不符合要求吧): it asks whether one may not.
 _FAULT = re.compile(r"不(?:符合|合规|合要求|合规定|达标)|违规|违反")
+# A waiver or permission inferred from a premise (既然没统一时限，是不是就可以不做了): a clause states what is so, not what follows.
+INFERS = re.compile(
+    r"既然[^？?]*(?:可以|能|不用|不必|不需要|算了)|(?:没有?|未|不)[^，,？?]{2,14}[，,][^？?]{0,6}就(?:可以|能)不"
+)
 # A waiver with what suffices instead: 不用村村都有，服务到了就行吧.
 _INSTEAD = re.compile(r"(?:不用|不需要?|不必|无需|没必要)[^，,]{1,12}[，,][^，,]{1,12}就(?:行|可以|够|成)")
 _CHARGED = re.compile(r"(?:要不要|需要|[要得])[收花付掏交]?(?:钱|费(?!用))")

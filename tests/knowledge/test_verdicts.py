@@ -107,3 +107,16 @@ def test_a_project_that_fell_through_is_no_health_code(kb: KnowledgeBase) -> Non
 def test_where_the_epidemic_is_bad_the_evaluation_may_wait(kb: KnowledgeBase) -> None:
     found = answer(kb, "疫情重的地方是不是可以缓一缓", on=JUNE)
     assert [citation.clause for citation in found.citations] == ["一(一)"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2018年度的评价既然没统一时限，是不是就可以不做了",
+        "没有统一要求时限，绩效评价就可以不做了吧",
+        "既然完成时限不做统一要求，绩效评价能不能不做了",
+    ],
+)
+def test_what_a_question_infers_from_a_clause_is_not_confirmed(kb: KnowledgeBase, text: str) -> None:
+    found = answer(kb, text, on=JUNE)
+    assert found.kind != "chat" and found.verdict != "yes"
