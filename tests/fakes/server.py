@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from fastapi.dependencies import models
 from sqlalchemy.orm import Session
 
 from bot.app import web_app
@@ -79,3 +80,11 @@ def running(folder: Path, clock: Callable[[], datetime] | None = None, **setting
         server.should_exit = True
         thread.join(timeout=30)
         assert not thread.is_alive(), "the server does not stop"
+        _forget()
+
+
+def _forget() -> None:
+    """Let a stopped application go: the framework's caches keep its routes, and these the whole knowledge."""
+    for one in vars(models).values():
+        if hasattr(one, "cache_clear"):
+            one.cache_clear()
