@@ -19,9 +19,10 @@ from structlog.testing import capture_logs
 from bot.app import Desk, desk
 from bot.messages import Inbound, Reply
 from knowledge.base import KnowledgeBase, load
+from tests import commands
+from tests.commands import ROOT, Program
 
 pytest_plugins = ["tests.databases", "tests.reminding"]
-ROOT = Path(__file__).parent.parent
 CHROMIUM = "/usr/bin/chromium"
 JUNE = datetime(2020, 6, 1, 4, tzinfo=UTC)
 
@@ -69,22 +70,10 @@ def talk(running: Desk) -> Talk:
 
 
 @pytest.fixture(scope="session")
-def program() -> Callable[..., subprocess.CompletedProcess[str]]:
+def program() -> Iterator[Program]:
     """Run the command line as an operator does."""
-
-    def run(*words: str, typed: str = "", cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "bot", *words],
-            input=typed,
-            capture_output=True,
-            text=True,
-            cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            timeout=120,
-            check=False,
-        )
-
-    return run
+    with commands.program() as made:
+        yield made
 
 
 def _free_port() -> int:

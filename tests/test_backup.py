@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import inspect, text
@@ -25,7 +24,8 @@ from storage import audit, deliveries, secrets
 from storage.db import make_engine, transaction
 from storage.models import Audit, Person
 from storage.scope import OPERATOR, SYSTEM, serving
-from tests.conftest import JUNE, ROOT
+from tests.commands import ROOT, Program
+from tests.conftest import JUNE
 from tests.databases import Server
 
 PHONE = "13987654321"
@@ -210,37 +210,35 @@ def test_secrets_are_left_out_of_the_settings(saved: Path) -> None:
 # --- from the command line -------------------------------------------------------------------------------------------
 
 
-def run(folder: Path, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "COUNTYDESK_PATHS__DATA": "data"}
-    return subprocess.run(
-        [sys.executable, "-m", "bot", *words],
-        cwd=folder, capture_output=True, text=True, timeout=120, check=False, env=environment, **options,
-    )  # fmt: skip
+ENVIRONMENT = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "COUNTYDESK_PATHS__DATA": "data"}
 
 
-def test_an_operator_backs_up_restores_and_starts_sending(tmp_path: Path, kb: KnowledgeBase) -> None:
+def test_an_operator_backs_up_restores_and_starts_sending(program: Program, tmp_path: Path, kb: KnowledgeBase) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     for folder in (old, new):
         folder.mkdir()
     with database(settings("", old / "data")) as sessions:
         fill(sessions, kb)
-    done = run(old, "backup", "saved")
+    done = program("backup", "saved", cwd=old, env=ENVIRONMENT)
     assert done.returncode == 0, done.stderr
     assert "不含密钥" in done.stdout and "data.key" in done.stdout
-    refused = run(new, "restore", str(old / "saved"))
+    refused = program("restore", str(old / "saved"), cwd=new, env=ENVIRONMENT)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "密钥" in refused.stderr
     shutil.copytree(old / "data" / "keys", new / "data" / "keys")
-    done = run(new, "restore", str(old / "saved"))
+    done = program("restore", str(old / "saved"), cwd=new, env=ENVIRONMENT)
     assert done.returncode == 0, done.stderr
     assert "停止状态" in done.stdout and "注意" not in done.stdout
-    assert run(new, "audit", "verify").stdout.startswith("审计记录完整：2条")
-    [waiting] = [json.loads(line) for line in run(new, "deliveries", "list", "--json").stdout.splitlines()]
+    assert program("audit", "verify", cwd=new, env=ENVIRONMENT).stdout.startswith("审计记录完整：2条")
+    [waiting] = [
+        json.loads(line)
+        for line in program("deliveries", "list", "--json", cwd=new, env=ENVIRONMENT).stdout.splitlines()
+    ]
     assert (waiting["state"], waiting["source"]) == ("queued", "ruling:1")
-    assert run(new, "deliveries", "start", "--reason", "已核对").returncode == 0
+    assert program("deliveries", "start", "--reason", "已核对", cwd=new, env=ENVIRONMENT).returncode == 0
     with database(settings("", new / "data")) as sessions, transaction(sessions) as db:
         assert deliveries.sending(db) == (True, "")
-    assert run(new, "audit", "verify").stdout.startswith("审计记录完整：3条")
+    assert program("audit", "verify", cwd=new, env=ENVIRONMENT).stdout.startswith("审计记录完整：3条")
 
 
 def test_a_backup_that_does_not_fit_on_the_disk_leaves_nothing(tmp_path: Path, kb: KnowledgeBase) -> None:
@@ -250,7 +248,10 @@ def test_a_backup_that_does_not_fit_on_the_disk_leaves_nothing(tmp_path: Path, k
     def small_disk() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
-    done = run(tmp_path, "backup", "saved", preexec_fn=small_disk)
+    done = subprocess.run(
+        [sys.executable, "-m", "bot", "backup", "saved"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False, env=ENVIRONMENT, preexec_fn=small_disk,
+    )  # fmt: skip
     assert done.returncode == 1
     assert "没有完成" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["data"]

@@ -1,9 +1,7 @@
 """People join by invitation, see and change what is kept of them, and never reach beyond their county."""
 
 import re
-import subprocess
 import uuid
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from handlers import inviting
 from storage import bindings, bodies, invitations, people, scope, secrets
 from storage.db import transaction
 from storage.models import Audit, Base, Binding, Body, Invitation, Person, Role
+from tests.commands import Program
 from tests.conftest import JUNE, Talk
 
 QINAN, QINGSHUI, GANSU = "620522", "620521", "620000"
@@ -402,8 +401,6 @@ def test_invite_is_what_a_script_calls(running: Desk) -> None:
 
 
 # --- from the command line, the browser's address and the demo -----------------------------------------------------------
-
-Program = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture

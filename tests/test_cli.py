@@ -2,12 +2,11 @@
 
 import json
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-Program = Callable[..., subprocess.CompletedProcess[str]]
+from tests.commands import Program
 
 
 def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:

@@ -1,7 +1,6 @@
 """The doctor names every problem with its remedy, and a sound installation has none."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,10 +16,10 @@ from storage import audit, deliveries, secrets
 from storage.db import transaction
 from storage.models import Person
 from storage.scope import OPERATOR, serving
+from tests.commands import Program
 from tests.test_audit import tamper
 
 NOW = datetime.now(UTC)
-Program = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture

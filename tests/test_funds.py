@@ -1,6 +1,5 @@
 """The money of a demonstration year: reported in chat and by workbook, shown on the card, used in answers."""
 
-import subprocess
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -19,9 +18,9 @@ from storage.db import transaction
 from storage.funds import Sums
 from storage.models import Audit, Fact, Fund
 from storage.scope import SYSTEM, serving
+from tests.commands import Program
 from tests.conftest import Talk
 
-Program = Callable[..., subprocess.CompletedProcess[str]]
 JULY = datetime(2020, 7, 1, 4, tzinfo=UTC)
 NAMES = {"620522": "秦安县", "620521": "清水县", "430424": "衡东县"}
 

@@ -1,7 +1,6 @@
 """The list of items by workbook: round trip, undo, every bad cell, formulas, and five thousand rows."""
 
-import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from storage import bodies, drafts, items, milestones
 from storage.db import transaction
 from storage.models import Audit, Item, ItemEvent, ItemUnit, Milestone
 from storage.scope import SYSTEM, serving
+from tests.commands import Program
 
-Program = Callable[..., subprocess.CompletedProcess[str]]
 NOW = datetime(2020, 4, 24, 4, tzinfo=UTC)
 GOOD = ("1", "秦安县（620522）", "2016", "绩效评价", "2019-11-20", "站点", "三个站点停止运营，门店上锁", "附件1-3.2", "恢复运营",
         "立行立改", "", "秦安县工信商务局、秦安县财政局", "样例甲", "2020.6.30", "12.5", "", "")  # fmt: skip

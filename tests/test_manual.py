@@ -13,7 +13,7 @@ from bot.channels.errors import ERRORS
 from bot.files import MOST_BYTES
 from bot.inputs import universal
 from bot.settings import Settings
-from tests.conftest import ROOT
+from tests.commands import ROOT
 
 DURING_FORMS = ("更多", "返回", "上一步", "取消", "为什么")  # words that every conversation understands
 MANUAL = (ROOT / "docs" / "手册" / "安装与运维.md").read_text("utf-8")

@@ -2,10 +2,8 @@
 
 import json
 import os
-import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,6 +17,7 @@ from storage import items, milestones, reminders
 from storage.db import transaction
 from storage.models import Chain, Occurrence, Switch
 from storage.scope import SYSTEM, serving
+from tests.commands import Program
 from tests.reminding import Province, local
 
 COUNTY = "620522"
@@ -281,9 +280,7 @@ def test_a_host_in_another_zone_keeps_china_s_dates(province: Province, monkeypa
     assert "5月7日（周四）" in province.last("甲")
 
 
-def test_plan_on_the_command_line_writes_nothing(
-    program: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_plan_on_the_command_line_writes_nothing(program: Program, tmp_path: Path) -> None:
     (tmp_path / "countydesk.toml").write_text("[clock]\nnow = 2026-11-27T10:00:00\n", encoding="utf-8")
     done = program("reminders", "plan", "--from", "2026-11-27", "--to", "2026-12-31", "--json", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "")

@@ -1,6 +1,5 @@
 """A province's counties and people from one roster: template, dry run, import, import again, and every bad cell."""
 
-import subprocess
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,8 +16,8 @@ from storage import bodies
 from storage.db import transaction
 from storage.models import Audit, Body, Fact, Invitation, Person, Role
 from storage.scope import SYSTEM, serving
+from tests.commands import Program
 
-Program = Callable[..., subprocess.CompletedProcess[str]]
 COUNTIES = [("620522", "秦安县", "2016、2019", "工信商务局", "是"), ("620521", "清水县", "2017年度", "", "否")]
 STAFF = [
     ("样例甲", "县级经办人", "秦安县", "秦安县工信商务局", "主任", "13800000001"),

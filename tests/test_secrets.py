@@ -1,7 +1,6 @@
 """Personal values: encrypted at rest, gone when erased, absent from the log, readable again after a change of keys."""
 
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -24,10 +23,10 @@ from storage import audit, bindings, bodies, conversations, people, secrets
 from storage.db import transaction
 from storage.models import Base, Conversation, Exchange, Invitation, Person, UploadLink
 from storage.scope import OPERATOR, SYSTEM, serving
+from tests.commands import Program
 from tests.conftest import JUNE, serve
 
 PHONE, NAME, OPENID, TITLE = "13987654321", "欧阳样例", "oPlantedOpenid_4f2a", "一行\n\n第二段职务"
-Program = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.texts import label_text, say
-from tests.conftest import ROOT
+from tests.commands import ROOT
 
 TEMPLATES = sorted([*ROOT.glob("handlers/*.j2"), *ROOT.glob("bot/*.j2")])
 CODE = "\n".join(path.read_text("utf-8") for folder in ("bot", "handlers") for path in (ROOT / folder).rglob("*.py"))

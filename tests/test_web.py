@@ -1,10 +1,8 @@
 """The web server over HTTP, as browsers and programs meet it."""
 
 import json
-import subprocess
 import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -13,6 +11,7 @@ from sqlalchemy import create_engine, inspect
 
 from bot.migrate import check
 from storage.models import Base
+from tests.commands import Program
 from tests.conftest import serve
 from tests.questions import scoring
 
@@ -168,7 +167,7 @@ def test_search_works_for_every_keyword_of_the_blind_rounds(site: str) -> None:
 
 
 def test_an_officers_answer_appears_in_the_open_chat(
-    tmp_path: Path, program: Callable[..., subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COUNTYDESK_PATHS__DATA", str(tmp_path / "data"))
     served = serve(tmp_path)

@@ -1,12 +1,26 @@
-"""Fixtures of the browser tests; any console error or request to another host fails a test."""
+"""Fixtures of the browser tests; any console error or request to another host fails a test.
+
+A machine with as many test processes as cores may keep a browser waiting: what a page shows has half a minute, and a
+test in which the browser itself did not answer is run once more, which the summary tells.
+"""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.support import Watch
 from tests.conftest import serve
+
+HERE = Path(__file__).parent
+expect.set_options(timeout=30_000)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=["TimeoutError"]))
 
 
 @pytest.fixture(autouse=True)

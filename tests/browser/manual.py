@@ -11,7 +11,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.support import DESKTOP, PHONE, QUESTION
-from tests.conftest import CHROMIUM, ROOT, serve
+from tests.commands import ROOT
+from tests.conftest import CHROMIUM, serve
 from tests.console import come_in
 
 IMAGES = ROOT / "docs" / "images"

@@ -124,6 +124,7 @@ def test_a_broken_connection_is_told_and_sent_again_by_keyboard(
     page: Page, desk: Site, link: str, watch: Watch, shots: Path
 ) -> None:
     watch.staged = ("ERR_",)
+    page.on("filechooser", lambda _chooser: None)  # from here on no dialogue of the browser's own opens
     page.set_viewport_size(DESKTOP)
     page.goto(link)
     page.keyboard.press("Tab")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.conftest import ROOT
+from tests.commands import ROOT
 
 
 @dataclass(frozen=True)

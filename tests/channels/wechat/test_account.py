@@ -1,13 +1,12 @@
 """The account's settings, its menu, and what its log does not hold."""
 
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bot.settings import ConfigError, load_settings
 from tests.channels.wechat.support import CONCLUSION, HOOK, QUESTION, keys
+from tests.commands import Program
 from tests.conftest import serve
 from tests.fakes import crypto
 from tests.fakes.wechat import APP, FAILED, SECRET, TOKEN, Fault, Follower, WechatServer
@@ -42,9 +41,6 @@ def test_a_secret_may_be_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("COUNTYDESK_WECHAT__APP_SECRET_FILE", str(tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match="app_secret_file"):
         load_settings({}, tmp_path)
-
-
-Program = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_the_menu_is_made_by_command(
