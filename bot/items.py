@@ -90,22 +90,42 @@ def place_of(turn: Turn, item: Item) -> str:
 
 def brief(turn: Turn, item: Item) -> str:
     """One line: number, problem, state, and how urgent it is."""
-    mine = {grant.body_id for grant in turn.viewer.grants if grant.role == "county_head"}
-    return say(
-        "items.brief",
-        item=item,
-        place="" if len({grant.body_id for grant in turn.viewer.grants} - {None}) == 1 else place_of(turn, item),
-        state=items.STATES[item.state],  # type: ignore[index]  # the column holds states only
-        overdue=items.overdue_days(item, today(turn)),
-        left=(item.due_on - today(turn)).days if item.due_on and item.state in items.OPEN else None,
-        head=item.waiting == "head" and item.body_id in mine,
-    )
+    return briefs(turn, [item])[0]
+
+
+def briefs(turn: Turn, found: Sequence[Item]) -> list[str]:
+    """A line each, with the place where the viewer serves several; the names of all places are asked at once."""
+    grants = turn.viewer.grants
+    mine = {grant.body_id for grant in grants if grant.role == "county_head"}
+    several = len({grant.body_id for grant in grants} - {None}) != 1
+    places = bodies.names(turn.db, {item.body_id for item in found}) if several else {}
+    return [
+        say(
+            "items.brief",
+            item=item,
+            place=places.get(item.body_id, ""),
+            state=items.STATES[item.state],  # type: ignore[index]  # the column holds states only
+            overdue=items.overdue_days(item, today(turn)),
+            left=(item.due_on - today(turn)).days if item.due_on and item.state in items.OPEN else None,
+            head=item.waiting == "head" and item.body_id in mine,
+        )
+        for item in found
+    ]
+
+
+def offered(turn: Turn, found: Sequence[Item], said: Callable[[Item], str] = ref) -> tuple[Option, ...]:
+    """A choice for each item, its line on it; `said` is what choosing it says."""
+    return tuple(Option(label=line, value=said(item)) for item, line in zip(found, briefs(turn, found), strict=True))
+
+
+def opening(item: Item) -> str:
+    """What opens an item's card."""
+    return f"事项 #{item.id}"
 
 
 def listed(turn: Turn, found: Sequence[Item], text: str, route: str) -> Reply:
     """A numbered list of items; a number opens the card."""
-    options = tuple(Option(label=brief(turn, item), value=f"事项 #{item.id}") for item in found[:SHOWN])
-    return Reply(text=text, options=options, route=route)
+    return Reply(text=text, options=offered(turn, found[:SHOWN], opening), route=route)
 
 
 def checklist(turn: Turn, item: Item) -> tuple[Line, ...]:
@@ -378,7 +398,7 @@ def _start(turn: Turn, form: Form) -> Answers:
 
 def _which(form: Form) -> Step:
     def options(turn: Turn, _answers: Answers) -> tuple[Option, ...]:
-        return tuple(Option(label=brief(turn, one), value=ref(one)) for one in eligible(turn, form.events)[:SHOWN])
+        return offered(turn, eligible(turn, form.events)[:SHOWN])
 
     def parse(turn: Turn, text: str) -> list[int]:
         if re.fullmatch(REF, text) is None:

@@ -5,7 +5,7 @@ import re
 from bot.dialogue import Route
 from bot.files import link
 from bot.flows import Answers, Flow, Step
-from bot.items import REF, brief, checklist, named, sure, words
+from bot.items import REF, brief, checklist, named, offered, sure, words
 from bot.messages import Option, Refused, Reply, Turn
 from bot.texts import say
 from storage import audit, deliveries, evidence, files, items, scope
@@ -37,8 +37,11 @@ def _which(turn: Turn) -> Reply:
     found: list[Item] = items.working(turn.db)[:SHOWN]
     if not found:
         return Reply(text=say("materials.no_items"), route="materials.look")
-    options = tuple(Option(label=brief(turn, one), value=f"看材料 #{one.id}") for one in found)
-    return Reply(text=say("materials.which"), options=options, route="materials.look")
+    return Reply(
+        text=say("materials.which"),
+        options=offered(turn, found, lambda one: f"看材料 #{one.id}"),
+        route="materials.look",
+    )
 
 
 def _option(proof: Evidence, file: File, names: dict[str, str]) -> Option:

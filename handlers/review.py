@@ -17,7 +17,7 @@ from bot.items import (
     SHOWN,
     Form,
     act,
-    brief,
+    briefs,
     checklist,
     choice,
     due,
@@ -28,6 +28,7 @@ from bot.items import (
     listed,
     may,
     named,
+    offered,
     place_of,
     ref,
     route_of,
@@ -110,8 +111,9 @@ def _closes(answers: Answers) -> bool:
 
 
 def _ask_close(turn: Turn, answers: Answers) -> str:
-    briefs = [(brief(turn, item), _proposal(turn, item)) for item in (seen(turn, one[0]) for one in answers["items"])]
-    return say("review.ask_close", briefs=briefs, cannot=answers["cannot"])
+    named_ones = [seen(turn, one[0]) for one in answers["items"]]
+    proposed = [(line, _proposal(turn, item)) for item, line in zip(named_ones, briefs(turn, named_ones), strict=True)]
+    return say("review.ask_close", briefs=proposed, cannot=answers["cannot"])
 
 
 def _proposal(turn: Turn, item: Item) -> dict[str, Any]:  # Any: JSON
@@ -272,7 +274,7 @@ def _is_duplicate(answers: Answers) -> bool:
 
 def _duplicates(turn: Turn, answers: Answers) -> tuple[Option, ...]:
     others = links.beside(turn.db, seen(turn, answers["item"][0]))
-    shown = tuple(Option(label=brief(turn, one), value=f"编号{one.number}") for one in others[:SHOWN])
+    shown = offered(turn, others[:SHOWN], lambda one: f"编号{one.number}")
     return (*shown, Option(label=UNLINKED, value=UNLINKED))
 
 

@@ -14,7 +14,7 @@ from bot import templates
 from bot.dialogue import Route
 from bot.files import EXCEL, hand_out
 from bot.flows import Answers, Flow, Step
-from bot.items import SHOWN, brief, sure
+from bot.items import SHOWN, offered, opening, sure
 from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
 from bot.workbooks import Column, Sheet
@@ -134,9 +134,7 @@ def _shown(turn: Turn, sample: Sample) -> Reply:
         failed=sum(event == "reopen" for event in came_of.values()),
         shown=SHOWN,
     )
-    options = tuple(
-        Option(label=brief(turn, found[one]), value=f"事项 #{one}") for one in (*left, *rest)[:SHOWN]
-    )  # fmt: skip
+    options = offered(turn, [found[one] for one in (*left, *rest)[:SHOWN]], opening)
     options = (*options, Option(label="记录表（可打印）", value=f"抽查记录表 {sample.id}"))
     return Reply(text=text, options=options, route="samples.drawn")
 

@@ -16,6 +16,7 @@ from bot.items import (
     Form,
     act,
     brief,
+    briefs,
     checklist,
     eligible,
     flow_of,
@@ -24,7 +25,7 @@ from bot.items import (
     may,
     name_of,
     named,
-    ref,
+    offered,
     route_of,
     seen,
     sure,
@@ -171,7 +172,7 @@ def _typed(text: str) -> list[str]:
 
 
 def _open(turn: Turn, _answers: Answers) -> tuple[Option, ...]:
-    return tuple(Option(label=brief(turn, one), value=ref(one)) for one in eligible(turn, ("request",))[:20])
+    return offered(turn, eligible(turn, ("request",))[:20])
 
 
 def _spread(answers: Answers) -> dict[int, list[int]]:
@@ -372,7 +373,7 @@ _UPDATE = Flow(
             ask=lambda turn, answers: say(
                 "updates.ask_assign",
                 count=len(answers["files"]),
-                briefs=[brief(turn, seen(turn, one["id"])) for one in answers["draft"]["items"]],
+                briefs=briefs(turn, [seen(turn, one["id"]) for one in answers["draft"]["items"]]),
             ),
             parse=_assign,
             when=_ambiguous,

@@ -92,6 +92,12 @@ def codes(db: Session, ids: Collection[int]) -> dict[int, str]:
         return {number: code for number, code in rows}
 
 
+def names(db: Session, ids: Collection[int]) -> dict[int, str]:
+    """The name of each of the bodies, asked by the program itself."""
+    with scope.serving(db, scope.SYSTEM):
+        return {number: name for number, name in db.execute(select(Body.id, Body.name).where(Body.id.in_(ids)))}
+
+
 def batch_years(db: Session, body_id: int) -> list[int]:
     """A body's demonstration years, the first one first."""
     wanted = select(BodyYear.batch_year).where(BodyYear.body_id == body_id)
