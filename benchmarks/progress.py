@@ -18,7 +18,7 @@ from bot.migrate import upgrade  # noqa: E402
 from storage import bodies, items, numbers, scope  # noqa: E402
 from storage.db import make_engine, make_sessions  # noqa: E402
 from storage.models import Item  # noqa: E402
-from tests.databases import postgres  # noqa: E402
+from tests.databases import server  # noqa: E402
 
 NOW = datetime(2020, 6, 1, 4, tzinfo=UTC)
 BODIES, YEARS, ROUNDS = 130, (2014, 2015, 2016, 2017, 2018, 2019), 30
@@ -78,11 +78,8 @@ def main() -> None:
     print(f"| 进度统计 of one province, {wanted:,} items | p50 | p95 |\n|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         print(f"| SQLite | {measure(f'sqlite:///{folder}/numbers.db', wanted)} |")
-    servers = postgres.__wrapped__()  # the tests' own server
-    server = next(servers)
-    with server.database() as url:
+    with server(durable=True) as postgres, postgres.database() as url:
         print(f"| PostgreSQL | {measure(url, wanted)} |")
-    next(servers, None)
 
 
 if __name__ == "__main__":

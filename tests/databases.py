@@ -46,7 +46,7 @@ class Server:
     def database(self, *, like: str = "template1") -> Iterator[str]:
         """A database with the schema of another one; yields its URL and drops it."""
         name = f"test_{next(self.numbers)}"
-        self.operate(f"CREATE DATABASE {name} OWNER {ROLE} TEMPLATE {like}")
+        self.operate(f"CREATE DATABASE {name} OWNER {ROLE} TEMPLATE {like} STRATEGY FILE_COPY")
         try:
             yield self.url(name)
         finally:
@@ -70,9 +70,12 @@ def _owner() -> str | None:
     return "postgres" if "postgres" in names else "nobody"
 
 
+QUICK = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off"]
+
+
 @contextmanager
-def server() -> Iterator[Server]:
-    """A PostgreSQL server with the migrated database `migrated`."""
+def server(*, durable: bool = False) -> Iterator[Server]:
+    """A PostgreSQL server with the migrated database `migrated`; unless `durable`, it outlives clients, not itself."""
     folder = tempfile.mkdtemp(prefix="countydesk-pg-")
     owner = _owner()
     if owner:
@@ -80,12 +83,12 @@ def server() -> Iterator[Server]:
     as_owner = {"user": owner, "extra_groups": []} if owner else {}
     data, binaries = f"{folder}/data", _binaries()
     subprocess.run(
-        [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C"],
+        [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync"],
         check=True, cwd=folder, stdout=subprocess.DEVNULL, **as_owner,
     )  # fmt: skip
     with open(f"{folder}/log", "w") as log:
         process = subprocess.Popen(
-            [binaries / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses="],
+            [binaries / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", *([] if durable else QUICK)],
             cwd=folder, stdout=log, stderr=log, **as_owner,
         )  # fmt: skip
     try:
