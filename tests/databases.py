@@ -4,13 +4,15 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -31,7 +33,52 @@ class Server:
     """A running PostgreSQL that only this process's user can reach, by its socket in `folder`."""
 
     folder: str
-    numbers: Iterator[int]
+    owner: str | None
+    options: Sequence[str]
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def data(self) -> str:
+        return f"{self.folder}/data"
+
+    @property
+    def as_owner(self) -> dict[str, Any]:
+        """How a process of the server's own user is started."""
+        return {"user": self.owner, "extra_groups": []} if self.owner else {}
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        with open(f"{self.folder}/log", "a") as log:
+            process = subprocess.Popen(
+                [_binaries() / "postgres", "-D", self.data, "-k", self.folder, "-c", "listen_addresses=", *self.options],
+                cwd=self.folder, stdout=log, stderr=log, **self.as_owner,
+            )  # fmt: skip
+        self.running.append(process)
+        for _ in range(600):
+            try:
+                return self.operate("SELECT 1")
+            except psycopg.OperationalError:
+                assert process.poll() is None, Path(self.folder, "log").read_text()
+                time.sleep(0.05)
+        raise AssertionError("PostgreSQL does not answer")
+
+    def stop(self) -> None:
+        """Stop; it waits for nobody: the last test's connections are closed."""
+        process = self.running.pop()
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGQUIT)
+            process.wait()
+
+    def crash(self) -> None:
+        """Fall down at once, as by an immediate shutdown, and start again."""
+        process = self.running.pop()
+        process.send_signal(signal.SIGQUIT)
+        process.wait()
+        self.start()
 
     def url(self, database: str) -> str:
         return f"postgresql://{ROLE}@/{database}?host={self.folder}"
@@ -80,30 +127,18 @@ def server(*, durable: bool = False) -> Iterator[Server]:
     owner = _owner()
     if owner:
         shutil.chown(folder, owner)
-    as_owner = {"user": owner, "extra_groups": []} if owner else {}
-    data, binaries = f"{folder}/data", _binaries()
+    made = Server(folder=folder, owner=owner, options=() if durable else QUICK)
     subprocess.run(
-        [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync"],
-        check=True, cwd=folder, stdout=subprocess.DEVNULL, **as_owner,
+        [_binaries() / "initdb", "-D", made.data, "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync"],
+        check=True, cwd=folder, stdout=subprocess.DEVNULL, **made.as_owner,
     )  # fmt: skip
-    with open(f"{folder}/log", "w") as log:
-        process = subprocess.Popen(
-            [binaries / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", *([] if durable else QUICK)],
-            cwd=folder, stdout=log, stderr=log, **as_owner,
-        )  # fmt: skip
     try:
-        made = Server(folder=folder, numbers=itertools.count(1))
-        _wait_for(made, process)
+        made.start()
         made.operate(f"CREATE ROLE {ROLE} LOGIN", f"CREATE DATABASE migrated OWNER {ROLE}")
         upgrade(made.url("migrated"))
         yield made
     finally:
-        process.terminate()  # waits for nobody: the last test's connections are closed
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.send_signal(3)  # SIGQUIT, immediate shutdown
-            process.wait()
+        made.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -112,16 +147,6 @@ def postgres() -> Iterator[Server]:
     """The server that all tests share."""
     with server() as made:
         yield made
-
-
-def _wait_for(made: Server, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
-        try:
-            return made.operate("SELECT 1")
-        except psycopg.OperationalError:
-            assert process.poll() is None, Path(made.folder, "log").read_text()
-            time.sleep(0.05)
-    raise AssertionError("PostgreSQL does not answer")
 
 
 @pytest.fixture(scope="session")

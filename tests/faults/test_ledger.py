@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from bot.messages import Reply
 from storage import deliveries
-from storage.db import transaction
+from storage.db import make_engine, make_sessions, transaction
 from storage.models import Delivery
+from tests.databases import KEY, server
 from tests.fakes.server import until
 from tests.fakes.wechat import WechatServer
 from tests.faults.sender import POINTS, WORKERS
@@ -23,6 +24,7 @@ from tests.faults.support import Driver, driver
 
 AUDIENCE = int(os.environ.get("AUDIENCE", "2000"))  # `make bench` asks for more
 KILLS = int(os.environ.get("LEDGER_KILLS", "5"))
+RESTARTS = int(os.environ.get("RESTARTS", "1"))
 LEASE_OVER_S = deliveries.LEASE.total_seconds() + 30
 
 
@@ -83,16 +85,45 @@ def test_killed_senders_lose_nothing_and_send_nothing_twice(
         sender.tell(late_s=kills * LEASE_OVER_S)
         sender.tell(wait=sender.answer())
         assert sender.answer() == 0
+    settled(sessions, platform, kills)
+
+
+def settled(sessions: sessionmaker[Session], platform: WechatServer, falls: int, audience: int = AUDIENCE) -> None:
+    """Everybody was sent it, none twice; what is in doubt is no more than was in hand when something fell down."""
     found, received = states(sessions), got(platform)
-    assert sum(found.values()) == AUDIENCE and set(found) <= {"accepted", "unknown"}, found
-    assert found["unknown"] <= WORKERS * kills
+    assert sum(found.values()) == audience and set(found) <= {"accepted", "unknown"}, found
+    assert found["unknown"] <= WORKERS * falls
     assert set(received.values()) == {1}
     with transaction(sessions) as db:
         rows = db.execute(select(Delivery.recipient, Delivery.state)).all()
     unheard = {who for who, state in rows if state == "accepted"} - {f"wechat:{openid}" for openid in received}
     assert not unheard, "said to be accepted and never received"
     heard_of = {who.removeprefix("wechat:") for who, _ in rows}
-    assert set(received) <= heard_of and len(received) >= AUDIENCE - found["unknown"]
+    assert set(received) <= heard_of and len(received) >= audience - found["unknown"]
+
+
+def test_a_database_that_falls_down_loses_nothing_and_doubles_nothing(platform: WechatServer) -> None:
+    """One sender goes on through immediate shutdowns of its server."""
+    chance, audience = random.Random(1), AUDIENCE if RESTARTS > 1 else AUDIENCE // 4
+    with server(durable=True) as postgres, postgres.database(like="migrated") as url:
+        engine = make_engine(url)
+        sessions = make_sessions(engine, KEY)
+        announce(sessions, audience)
+        with driver(url, platform.base, module="sender") as sender:
+            sender.tell(late_s=0)
+            child = sender.answer()
+            for number in range(RESTARTS):
+                until(
+                    partial(_has, platform, (2 * number + 1) * audience // (2 * RESTARTS) + chance.randint(0, 50)), 300
+                )
+                postgres.crash()
+            sender.tell(wait=child)
+            assert sender.answer() == 0
+            sender.tell(late_s=LEASE_OVER_S)  # what nobody knows of is settled when its lease is over
+            sender.tell(wait=sender.answer())
+            assert sender.answer() == 0
+        settled(sessions, platform, RESTARTS, audience)
+        engine.dispose()
 
 
 def test_two_processes_at_once_send_each_message_once_and_share_the_day(
