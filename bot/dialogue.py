@@ -21,6 +21,7 @@ from bot.messages import Inbound, Invalid, Option, Refused, Reply, Turn, fitted
 from bot.texts import say
 from knowledge.base import KnowledgeBase
 from storage import bindings, conversations, deliveries, scope, secrets
+from storage.conversations import Arrival
 from storage.models import Conversation
 
 IDLE = timedelta(minutes=30)
@@ -99,26 +100,8 @@ class Assistant:
         arrived = conversations.arrival(db, inbound.channel, inbound.address, inbound.message_id)
         if arrived.reply is not None:
             return Reply.from_json(arrived.reply)
-        user = bindings.person(db, arrived.person_id)
-        viewer = scope.enter(db, user, inbound.channel)
-        conversation = conversations.open_conversation(db, arrived, inbound.channel, inbound.address, user, inbound.at)
-        last_at = None if conversation.id is None else conversation.touched_at
-        if inbound.at - conversation.touched_at > LEANS_FOR:
-            conversation.before = {}
-        if inbound.at - conversation.touched_at > IDLE:
-            conversation.flow, conversation.answers, conversation.options = None, [], []
-        turn = Turn(
-            inbound=inbound,
-            text=inbound.text.strip(),
-            user=user,
-            viewer=viewer,
-            conversation=conversation,
-            db=db,
-            kb=self.kb,
-            now=inbound.at,
-            last_at=last_at,
-            given={**self.given, **(given or {})},
-        )
+        turn = self._turn(db, inbound, given, arrived)
+        user, conversation = turn.user, turn.conversation
         opening = self.handlers.opening(turn) if inbound.at - conversation.touched_at >= OPENS_AFTER else ""
         reply = self._reply(turn)
         if reply.text:  # nothing is said after an event that wants no answer
@@ -141,6 +124,51 @@ class Assistant:
         said = secrets.without_phones(inbound.text)
         conversations.record_exchange(db, exchange, said, reply.to_json(), user, self.given.get("home"))
         return reply
+
+    def knows(self, inbound: Inbound) -> bool:
+        """Whether a message is no question in words that are new: it takes little time then."""
+        text = inbound.text.strip()
+        return (
+            inbound.kind != "text"
+            or (text, inbound.at.year) in self.kb.understood
+            or option_number(text) is not None
+            or self.handlers.route(universal(text) or text) is not None
+        )
+
+    def prepare(self, db: Session, inbound: Inbound, given: Mapping[str, Any] | None = None) -> None:
+        """Work out the answer to a question, which the knowledge remembers. What this changes is not to be committed."""
+        arrived = conversations.arrival(db, inbound.channel, inbound.address, inbound.message_id)
+        if arrived.reply is not None:
+            return
+        with db.no_autoflush:
+            turn = self._turn(db, inbound, given, arrived)
+            if turn.conversation.flow in self.handlers.flows and not _inquires(turn):
+                return
+            if self.handlers.route(universal(turn.text) or turn.text) is None:
+                self._ask(turn)
+
+    def _turn(self, db: Session, inbound: Inbound, given: Mapping[str, Any] | None, arrived: Arrival) -> Turn:
+        """A message with the conversation it belongs to, which forgets what has waited too long."""
+        user = bindings.person(db, arrived.person_id)
+        viewer = scope.enter(db, user, inbound.channel)
+        conversation = conversations.open_conversation(db, arrived, inbound.channel, inbound.address, user, inbound.at)
+        last_at = None if conversation.id is None else conversation.touched_at
+        if inbound.at - conversation.touched_at > LEANS_FOR:
+            conversation.before = {}
+        if inbound.at - conversation.touched_at > IDLE:
+            conversation.flow, conversation.answers, conversation.options = None, [], []
+        return Turn(
+            inbound=inbound,
+            text=inbound.text.strip(),
+            user=user,
+            viewer=viewer,
+            conversation=conversation,
+            db=db,
+            kb=self.kb,
+            now=inbound.at,
+            last_at=last_at,
+            given={**self.given, **(given or {})},
+        )
 
     def _reply(self, turn: Turn) -> Reply:
         if turn.inbound.kind == "event":

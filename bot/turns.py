@@ -3,34 +3,55 @@
 On SQLite there is one, and it commits the turns that wait together. When one of them fails, all are undone and each is
 answered again in a transaction of its own, so that the failing one changes nothing; savepoints would cost every turn a
 tenth of its time. On PostgreSQL there are a few threads; each turn is a transaction that holds its sender's address.
+
+A question in words that nobody has used yet takes longer than many turns together, most of it in the sentence encoder.
+A thread beside them works out its answer in a transaction that only reads, and the turn finds it remembered: meanwhile
+others are answered, and others write. When more messages come than can be answered soon, the rest is answered after
+those that people wait for.
 """
 
-import queue
 import secrets
 import threading
+from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import StaticPool
 
 from bot.dialogue import Assistant, apology
 from bot.messages import Inbound, Reply
 from knowledge.base import KnowledgeBase
+from knowledge.semantic import NotAtHand, hurried, vector
 from storage import conversations, scope
-from storage.db import hold, transaction
+from storage.db import hold, reading, transaction
 
 TOGETHER = 32  # turns in one commit on SQLite; more would make the first of them wait
 THREADS = 4  # on PostgreSQL
+SOON, SOON_NEW = 400, 8  # turns, and new questions, that may be waited for: each about a second's or less
+MOST_LATE = 1000  # messages that are answered after the others; more are best sent again
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, kw_only=True)
+class Outlook(Enum):
+    """When a message would be answered: while its sender waits, after those who wait, or with luck."""
+
+    SOON = "soon"
+    LATE = "late"
+    FULL = "full"
+
+
+@dataclass(kw_only=True)
 class _Waiting:
     inbound: Inbound
     given: Mapping[str, Any]
+    late: bool
+    new: bool  # until it is prepared
     reply: Future[Reply] = field(default_factory=Future)
 
 
@@ -38,20 +59,59 @@ class _Failed(Exception):
     """A turn raised what it should not have; its cause says what."""
 
 
-_Lane = queue.SimpleQueue[_Waiting | None]
+class _Lane:
+    """Messages on their way to a thread: those that are answered soon in order, then the late ones in order."""
+
+    def __init__(self) -> None:
+        self.soon: deque[_Waiting] = deque()
+        self._late: deque[_Waiting] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def put(self, waiting: _Waiting) -> None:
+        with self._changed:
+            (self._late if waiting.late else self.soon).append(waiting)
+            self._changed.notify_all()
+
+    def take(self, most: int) -> list[_Waiting]:
+        """Wait for messages and take some, `most` at most; none when the lane is closed and empty."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.soon or self._late or self._closed)
+            first = self.soon or self._late
+            taken = [first.popleft() for _ in range(min(most, len(first)))]
+            self._changed.notify_all()
+            return taken
+
+    def settle(self, most: int) -> None:
+        """Wait until no more than `most` are to be answered soon."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self.soon) <= most)
+
+    def close(self) -> None:
+        """Let the thread end once it has taken all."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
 
 class TurnThread:
     """Takes messages from any thread and answers those of one address in order."""
 
     def __init__(self, assistant: Assistant, sessions: sessionmaker[Session]) -> None:
-        several = sessions.kw["bind"].dialect.name == "postgresql"
+        engine = sessions.kw["bind"]
+        several = engine.dialect.name == "postgresql"
         self._assistant = assistant
         self._sessions = sessions
         self._together = 1 if several else TOGETHER
-        self._lanes: list[_Lane] = [queue.SimpleQueue() for _ in range(THREADS if several else 1)]
+        self._lanes = [_Lane() for _ in range(THREADS if several else 1)]
+        self._new = _Lane()
+        self._prepares = not isinstance(engine.pool, StaticPool)  # a database in memory has one connection for all
+        self._lock = threading.Lock()
+        self._last: dict[tuple[str, str], _Waiting] = {}  # of each address, the last message that is not answered yet
+        self._late = 0
         self._threads = [threading.Thread(target=self._run, args=(lane,), daemon=True) for lane in self._lanes]
-        for thread in self._threads:
+        self._preparing = threading.Thread(target=self._prepare, daemon=True)
+        for thread in (*self._threads, self._preparing):
             thread.start()
 
     @property
@@ -63,38 +123,76 @@ class TurnThread:
         """Answer with this assistant from the next turn on."""
         self._assistant = assistant
 
+    def outlook(self, inbound: Inbound) -> Outlook:
+        """When a message would be answered that came now."""
+        with self._lock:
+            if not self._waits(inbound).late:
+                return Outlook.SOON
+            return Outlook.LATE if self._late < MOST_LATE else Outlook.FULL
+
     def submit(self, inbound: Inbound, given: Mapping[str, Any] | None = None) -> Future[Reply]:
         """Queue a message; the future holds its reply once it is stored."""
-        waiting = _Waiting(inbound=inbound, given=given or {})
-        self._lanes[hash((inbound.channel, inbound.address)) % len(self._lanes)].put(waiting)
+        with self._lock:
+            waiting = self._waits(inbound, given)
+            self._last[inbound.channel, inbound.address] = waiting
+            self._late += waiting.late
+            (self._new if waiting.new else self._lane(inbound)).put(waiting)
+        waiting.reply.add_done_callback(lambda _: self._done(waiting))
         return waiting.reply
 
     def stop(self) -> None:
         """Finish what is queued and end the threads."""
+        self._new.close()
+        self._preparing.join()
         for lane in self._lanes:
-            lane.put(None)
+            lane.close()
         for thread in self._threads:
             thread.join()
 
+    def _waits(self, inbound: Inbound, given: Mapping[str, Any] | None = None) -> _Waiting:
+        """How a message waits: it overtakes none of its own address."""
+        before = self._last.get((inbound.channel, inbound.address))
+        new = self._prepares and not self._assistant.knows(inbound) or before is not None and before.new
+        ahead = self._new.soon if new else self._lane(inbound).soon
+        late = len(ahead) >= (SOON_NEW if new else SOON) or before is not None and before.late
+        return _Waiting(inbound=inbound, given=given or {}, late=late, new=new)
+
+    def _lane(self, inbound: Inbound) -> _Lane:
+        return self._lanes[hash((inbound.channel, inbound.address)) % len(self._lanes)]
+
+    def _done(self, waiting: _Waiting) -> None:
+        address = waiting.inbound.channel, waiting.inbound.address
+        with self._lock:
+            self._late -= waiting.late
+            if self._last.get(address) is waiting:
+                del self._last[address]
+
+    def _prepare(self) -> None:
+        while taken := self._new.take(1):
+            [waiting] = taken
+            lane = self._lane(waiting.inbound)
+            lane.settle(TOGETHER)  # what is known goes first: the encoder would take half of one core from it
+            try:
+                with reading(self._sessions) as db:
+                    self._assistant.prepare(db, waiting.inbound, waiting.given)
+            except Exception:  # the turn boundary: what fails here fails again in the turn, which tells of it
+                log.warning("turn not prepared", channel=waiting.inbound.channel, exc_info=True)
+            with self._lock:
+                waiting.new = False
+                lane.put(waiting)
+
     def _run(self, lane: _Lane) -> None:
-        while (first := lane.get()) is not None:
-            batch = [first]
-            ending = False
-            while len(batch) < self._together and not lane.empty():
-                following = lane.get()
-                if following is None:
-                    ending = True
-                    break
-                batch.append(following)
+        while batch := lane.take(self._together):
             self._answer(batch)
-            if ending:
-                return
 
     def _answer(self, batch: list[_Waiting]) -> None:
         """Answer turns in one transaction. One that fails alone gets an apology, one of several another try alone."""
         try:
             with transaction(self._sessions) as db:
                 replies = self._turns(db, batch)
+        except NotAtHand as wanted:
+            vector(wanted.text)  # what preparing does not foresee: a follow-up to a turn that was under way then
+            return self._answer(batch)
         except _Failed as failed:
             if len(batch) > 1:
                 for waiting in batch:
@@ -114,8 +212,11 @@ class TurnThread:
 
     def _turns(self, db: Session, batch: list[_Waiting]) -> list[Reply]:
         try:
-            replies = [self._turn(db, waiting) for waiting in batch]
+            with hurried() if self._prepares else nullcontext():
+                replies = [self._turn(db, waiting) for waiting in batch]
             conversations.settle(db)
+        except NotAtHand:
+            raise
         except Exception as error:  # the turn boundary: what was begun is rolled back
             raise _Failed from error
         return replies

@@ -262,7 +262,7 @@ def reply_to(turn: Turn, found: Answer, of_body: OfBody) -> Reply:
     if rule is not None and not options:
         options = [Option(label=say("ask.judge", title=rule.title), value=f"判断 {rule.id}")]
     if found.kind != "chat":
-        _remember(turn, turn.text, found)
+        _remember(turn, found.question, found)  # a choice is no question: what it decides is
         own = {key: value for key, value in found.facts.items() if key not in _OF_THE_QUESTION}
         _store_facts(turn, {key: value for key, value in own.items() if not _from_body(of_body, key, value)})
     return Reply(

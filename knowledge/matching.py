@@ -15,7 +15,7 @@ from knowledge.question import HARD_SLOTS, INFERS, Leaning, Question, leaning, s
 from knowledge.search import Bm25, GramIndex, Hit, Vector, best, sound_grams
 from knowledge.semantic import SemanticIndex
 from knowledge.text import normalise, squeeze
-from knowledge.wording import Wording
+from knowledge.wording import Sides, Wording, swapped
 
 CONSIDERED = 16
 
@@ -93,6 +93,14 @@ class Match:
         return self.nearness >= self.weights.sure
 
 
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """How near the forms' characters and sounds are to each spelling of a question, and how near the entries are."""
+
+    forms: tuple[tuple[Vector, Vector], ...]
+    body: Vector
+
+
 def gives(entry: Entry) -> frozenset[str]:
     """The values an entry's statement and quotations hold, beside those it declares."""
     return entry.gives | holds(entry.statement + "".join(cite.quote for cite in entry.cites))
@@ -137,6 +145,7 @@ class Matcher:
         self.starts = np.searchsorted(self.owner, np.arange(len(self.entries) + 1))
         plain = [normalise(form.text) for form in self.forms]
         self.official = [wording.rewrite(text) for text in plain]
+        self.sides = [wording.sides(text) for text in self.official]
         self.masks = np.array([_mask(slots(text)) for text in plain], dtype=np.int32)
         self.leanings = [leaning(text) for text in plain]
         self.exact = {squeeze(text): number for number, text in enumerate(plain)}
@@ -144,6 +153,7 @@ class Matcher:
         self.written = GramIndex(self.official)
         self.spoken = GramIndex(self.official, sound_grams)
         self.spreads: dict[str, int] = {}
+        self.words: tuple[tuple[str, ...], Words] | None = None
         self.recent: tuple[tuple[str, Weights], Vector] | None = None
         self.left_out = np.zeros(len(self.entries), dtype=bool)
         self.texts = [self._body(entry) for entry in self.entries]
@@ -153,22 +163,30 @@ class Matcher:
         parts = [entry.title, entry.statement, *(form.text for form in entry.forms), *(c.quote for c in entry.cites)]
         return self.wording.rewrite(normalise(" ".join(parts)))
 
+    def _words(self, question: Question, context: str) -> Words:
+        """How near the words of a question are, alike on every scale. What was just matched is not compared again."""
+        texts = tuple(f"{context} {text}".strip() for text in dict.fromkeys([question.official, question.repaired]))
+        recent = self.words  # read once: other threads look things up as well
+        if recent is None or recent[0] != texts:
+            forms = tuple((self.written.scores(text), self.spoken.scores(text)) for text in texts)
+            body = np.maximum.reduce([self.bodies.scores(text) for text in texts])
+            recent = self.words = texts, Words(forms=forms, body=body)
+        return recent[1]
+
     def nearness(self, question: Question, context: str = "", weights: Weights = LEXICAL) -> Vector:
         """How near each form is to the question, or to the question with the one before it."""
         near = np.zeros(len(self.forms), dtype=np.float32)
-        for text in dict.fromkeys([question.official, question.repaired]):
-            full = f"{context} {text}".strip()
-            lexical = weights.written * self.written.scores(full) + weights.spoken * self.spoken.scores(full)
-            near = np.maximum(near, lexical)
+        for written, spoken in self._words(question, context).forms:
+            near = np.maximum(near, weights.written * written + weights.spoken * spoken)
         if weights.meant and self.meant is not None:
             cosine = self.meant.scores(f"{context} {question.text}".strip()[-MEANT_LENGTH:])
             near += weights.meant * np.clip((cosine - MEANT_ZERO) / (1 - MEANT_ZERO), 0, 1)
         return near
 
     def _nearness_again(self, question: Question, weights: Weights) -> Vector:
-        """The nearness of a question that was just matched; a list of answers asks for it once an entry."""
+        """The nearness of a question alone; ranking, verdict and a list of answers ask for it, once an entry."""
         key = (question.text, weights)
-        recent = self.recent  # read once: other threads look things up as well
+        recent = self.recent  # read once, as above
         if recent is None or recent[0] != key:
             recent = self.recent = key, self.nearness(question, weights=weights)
         return recent[1]
@@ -185,16 +203,16 @@ class Matcher:
         return self._ranked(question, context, SEMANTIC)
 
     def _ranked(self, question: Question, context: str, weights: Weights) -> list[Match]:
-        near = self.nearness(question, context, weights)
+        near = self.nearness(question, context, weights) if context else self._nearness_again(question, weights)
         weighted = near * self._slot_factors(question)
         exact = None if context else self.exact.get(squeeze(question.text))
         if exact is not None:
+            near = near.copy()
             near[exact], weighted[exact] = 1.0, 1.6
-        body = np.zeros(len(self.entries), dtype=np.float32)
-        for text in dict.fromkeys([question.official, question.repaired]):
-            body = np.maximum(body, self.bodies.scores(f"{context} {text}".strip()))
+        body = self._words(question, context).body
         total = np.where(self.left_out, -1, self._per_entry(weighted) + weights.body * body)
-        found = [self._match(question, hit, weighted, near, weights) for hit in best(total, CONSIDERED)]
+        sides = self.wording.sides(question.official)
+        found = [self._match(sides, hit, weighted, near, weights) for hit in best(total, CONSIDERED)]
         return sorted(found, key=lambda match: -match.score)
 
     def among(self, entries: Collection[Entry]) -> "Matcher":
@@ -223,10 +241,11 @@ class Matcher:
             rest = np.where(rest == top[self.owner], -1, rest)
         return total
 
-    def _match(self, question: Question, hit: Hit, weighted: Vector, near: Vector, weights: Weights) -> Match:
-        own = range(self.starts[hit.place], self.starts[hit.place + 1])
-        ranked = sorted(own, key=lambda n: -weighted[n])[:4]
-        straight = [n for n in ranked if not self.wording.opposed(question.official, self.official[n])]
+    def _match(self, sides: Sides, hit: Hit, weighted: Vector, near: Vector, weights: Weights) -> Match:
+        first = self.starts[hit.place]
+        own = weighted[first : self.starts[hit.place + 1]]
+        ranked = (first + np.argsort(-own, kind="stable")[:4]).tolist()
+        straight = [n for n in ranked if not swapped(sides, self.sides[n])]
         nearest = next((n for n in straight if weighted[n] > 0.8 * weighted[ranked[0]]), None)
         number = ranked[0] if nearest is None else nearest
         return Match(
@@ -245,12 +264,12 @@ class Matcher:
         """
         weights = SEMANTIC if self.meant is not None else match.weights
         near = self._nearness_again(question, weights)
-        place = self.place[match.entry.id]
+        place, sides = self.place[match.entry.id], self.wording.sides(question.official)
         votes: list[tuple[float, Verdict]] = []
         bears = False  # a form of the question's own force has a say; that something is so is no ground for 可以
         for n in range(self.starts[place], self.starts[place + 1]):
             verdict = self.forms[n].verdict
-            if verdict == "info" or self.wording.opposed(question.official, self.official[n]):
+            if verdict == "info" or swapped(sides, self.sides[n]):
                 continue
             weight, turned = bearing(question.leaning, self.leanings[n])
             bears |= weight >= SUFFICES and float(near[n]) >= weights.yes_from
@@ -282,12 +301,15 @@ class Matcher:
         return sum(strange) / (sum(weights.values()) or 1.0)
 
     def _spread(self, word: str) -> int:
-        """In how many entries a word occurs."""
+        """In how many entries a word occurs: only those with its first two characters side by side can hold it."""
         if word not in self.spreads:
-            self.spreads[word] = sum(word in text for text in self.texts)
+            whole = _CHARACTERS.fullmatch(word)
+            among = self.bodies.postings.holding(word[:2]) if whole else range(len(self.texts))
+            self.spreads[word] = sum(word in self.texts[n] for n in among)
         return self.spreads[word]
 
 
+_CHARACTERS = re.compile(r"[\u3400-\u9fff]{2,}")
 _FLIP: dict[Verdict, Verdict] = {"yes": "no", "no": "yes"}
 _ASKING = frozenset(
     [

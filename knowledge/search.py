@@ -41,6 +41,7 @@ class Postings:
         self.texts = np.frombuffer(text_of, dtype=np.int32)[order] if text_of else which
         self.values = np.frombuffer(value_of, dtype=np.float32)[order] if value_of else np.zeros(0, dtype=np.float32)
         self.bounds = np.searchsorted(which[order], np.arange(len(self.tokens) + 1))
+        self.highest = np.maximum.reduceat(self.values, self.bounds[:-1]) if self.tokens else self.values
 
     def add(self, token: str, factor: float, total: Vector) -> float:
         """Add a token's values times `factor` to `total`; the highest value, 0 for an unknown token."""
@@ -49,7 +50,15 @@ class Postings:
             return 0.0
         part = slice(self.bounds[row], self.bounds[row + 1])
         total[self.texts[part]] += self.values[part] * factor
-        return float(self.values[part].max())
+        return float(self.highest[row])
+
+    def holding(self, token: str) -> NDArray[np.int32]:
+        """The texts that a token occurs in."""
+        row = self.tokens.get(token)
+        found: NDArray[np.int32] = (
+            self.texts[:0] if row is None else self.texts[self.bounds[row] : self.bounds[row + 1]]
+        )
+        return found
 
 
 class GramIndex:

@@ -9,6 +9,7 @@ from knowledge.files import Problems, read_yaml, strings
 from knowledge.text import normalise, pinyin
 
 _CHINESE = re.compile(r"[\u3400-\u9fff]+")
+Sides = tuple[int, int]  # two sets of antonyms, a bit each
 
 
 def _alternation(words: Iterable[str]) -> re.Pattern[str]:
@@ -45,13 +46,22 @@ class Wording:
         pairs = {match.group(): self.official[match.group()] for match in self.rewriting.finditer(text)}
         return "，".join(f"{word} → {official}" for word, official in pairs.items() if word != official)
 
+    def sides(self, text: str) -> Sides:
+        """The antonyms of which a text has only the one word, and those of which it has only the other."""
+        one = other = 0
+        for number, (a, b) in enumerate(self.antonyms):
+            if (a in text) != (b in text):
+                one, other = one | (a in text) << number, other | (b in text) << number
+        return one, other
+
     def opposed(self, one: str, other: str) -> bool:
         """True when the texts differ by swapping an antonym, which turns an answer round."""
-        return any(
-            (a in one and b not in one and b in other and a not in other)
-            or (b in one and a not in one and a in other and b not in other)
-            for a, b in self.antonyms
-        )
+        return swapped(self.sides(one), self.sides(other))
+
+
+def swapped(one: Sides, other: Sides) -> bool:
+    """True when one text has only the one word of an antonym and the other only the other."""
+    return bool(one[0] & other[1] | one[1] & other[0])
 
 
 def load_wording(path: Path, problems: Problems) -> Wording:

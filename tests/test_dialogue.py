@@ -174,6 +174,14 @@ def test_forwarding_gives_at_most_three_lines(talk: Talk) -> None:
     assert "四第3段" in lines[-1]
 
 
+def test_a_choice_under_an_answer_is_not_taken_for_the_question(talk: Talk) -> None:
+    asked = "16年的示范县整改期限"
+    picked = talk(talk(asked).options[0].label)
+    assert picked.answer is not None
+    assert picked.answer["question"] == asked
+    assert picked.answer["headline"] in talk("转发").text
+
+
 def test_a_report_of_wrongdoing_gets_the_channel_and_is_no_question(talk: Talk, running: Desk) -> None:
     assert "举报监督渠道" in talk("我要举报").text
     with transaction(running.sessions) as db, serving(db, SYSTEM):

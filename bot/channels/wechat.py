@@ -29,13 +29,12 @@ from bot.dialogue import apology
 from bot.messages import Inbound, InboundKind, Media, Reply, Undeliverable, cut
 from bot.settings import Wechat as Chosen
 from bot.texts import say
-from bot.turns import TurnThread
+from bot.turns import Outlook, TurnThread
 from storage import bindings, conversations, deliveries
 from storage.db import reading
 
 LIMIT = 2040  # bytes of text, as the assistant's limits say; above 2,047 WeChat shows strange things
 ANSWER_S = 4.0  # WeChat waits 5 s, and what arrives has waited its turn in this process already
-MOST_WAITING = 1000  # turns: more would not be answered in time
 WINDOW = timedelta(hours=48)  # for customer-service messages after somebody wrote
 IN_WINDOW = 5
 FIELD = 20  # characters of a template's field
@@ -223,9 +222,12 @@ class Wechat:
 
     async def _answer(self, said: Inbound, until: float) -> str:
         """The reply to a message, or where to find it later. A repeated message waits for the same turn."""
-        future = self._submit(said)
+        outlook = self._turns.outlook(said)
+        future = self._submit(said, outlook)
         if future is None:
             return say("wechat.busy")
+        if outlook is not Outlook.SOON:
+            until = 0.0
         await asyncio.wait([asyncio.wrap_future(future)], timeout=max(until - time.monotonic(), 0.01))
         if not future.done():
             return say("wechat.later")
@@ -235,12 +237,12 @@ class Wechat:
             return shown(apology(said, secrets.token_hex(4)))
         return shown(reply)
 
-    def _submit(self, said: Inbound) -> Future[Reply] | None:
-        """Queue a message, or find it in the queue; None when too many wait for it to be answered in time."""
+    def _submit(self, said: Inbound, outlook: Outlook) -> Future[Reply] | None:
+        """Queue a message, or find it in the queue; None when so many wait that it is better sent again."""
         with self._lock:
             if (known := self._waiting.get(said.message_id)) is not None:
                 return known
-            if len(self._waiting) >= MOST_WAITING and said.kind != "event":
+            if outlook is Outlook.FULL and said.kind != "event":
                 return None
             future = self._waiting[said.message_id] = self._turns.submit(said)
         future.add_done_callback(lambda _: self._done(said.message_id))

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bot import turns
 from bot.channels import wechat
 from bot.channels.wechat import LIMIT, Wechat
 from bot.messages import Reply, Turn
@@ -93,9 +94,24 @@ def test_a_result_asked_for_without_a_question(me: Follower) -> None:
 def test_more_than_can_be_answered_in_time_is_declined_at_once(
     desk: Site, me: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wechat, "MOST_WAITING", 0)
+    monkeypatch.setattr(turns, "SOON", 0)
+    monkeypatch.setattr(turns, "SOON_NEW", 0)
+    monkeypatch.setattr(turns, "MOST_LATE", 0)
     assert "没有收下" in me.say(QUESTION)
     assert desk.said(me.openid) == []
+
+
+def test_what_will_be_late_is_promised_at_once(
+    desk: Site, me: Follower, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wechat, "ANSWER_S", 60)
+    monkeypatch.setattr(turns, "SOON", 0)
+    monkeypatch.setattr(turns, "SOON_NEW", 0)
+    assert me.say(QUESTION) == "正在处理，稍后回复“结果”查看。"
+    held[1].set()
+    until(lambda: desk.said(me.openid))
+    monkeypatch.undo()
+    assert me.say("结果").startswith(CONCLUSION)
 
 
 @pytest.mark.expects_error
