@@ -32,13 +32,20 @@ HARD_SLOTS = frozenset({"money", "ratio", "duration", "date", "count", "phone", 
 
 _A_NOT_A = re.compile(
     r"(能不能够?|可不可以|可以不可以|是不是|会不会|要不要|行不行|(?<![应使利费作通适引运])用不用|有没有|有无|算不算|该不该|对不对|需不需要|许不许"
-    r"|够不够|得不得|好不好|成不成|让不让|准不准|允不允许|支不支持|合不合规|必不必须|是否|能否|可否|应否"
+    r"|够不够|得不得|好不好|成不成|让不让|准不准|允不允许|支不支持|支持不支持|合不合规|必不必须|是否|能否|可否|[应须]否"
     r"|(?<![应使利适通])([一-龥])不\2[一-龥]?|([一-龥])没\3)"
 )
 _TAIL = re.compile(
     r"(?:吗|嘛|么(?<!什么)(?<!怎么)(?<!多么)|吧|不|没|没有|不行|不能|行不|可以不|对吧|是吧|是吗|对吗|不对|不成)[？?。！!~，\s]*$"
 )
 _WH = re.compile(r"什么|哪|谁|几(?![乎率])|多少|怎么|如何|为什么|为啥|啥|咋|多久|多大|多高|多长")
+# What is to be confirmed may hold a question word: 整改清单不写谁负责也行吧, 难道谁都能报.
+_CONFIRMED = re.compile(r"吧(?:[？?。！!~，,\s]|$)|(?:是|对|可以|(?<![才就])行|成)(?:吗|么|不)[？?。！!~，\s]*$|难道")
+_TELLS = re.compile(r"告诉我|[跟给和]我[说讲]|(?:[说讲查看]{2}|[说讲]一?下)[^，,]{0,6}(?:什么|哪|谁|几|多少|怎么|咋)")
+# The predicate of a question ends its last clause and starts at the last word that decides: 钱投哪些项目县里|能自己定么.
+_PREDICATE = re.compile(r"[^，,；;。\s]{4,}$")
+_DECIDES = re.compile(r"(?:能|可以|要|得|须|会|算|让|用|归|由|都|也|就|没|不)(?!多少|几|怎|什么|谁|哪).+$")
+_VOUCHED = re.compile(r"^.{0,4}(?:有|说|写|讲).{0,4}(?:没有?|吗|么|不)$")  # 有规矩没: the question is the clause before
 _ELLIPTIC = re.compile(
     r"^(?:可以|能|行|算|要|得|必须|一定|允许).{2,}|(?:可以|就行了?|就可以了?|也行|也可以|没问题|得行|要得|合规|够了|算数|达标|算|超)[？?]?$"
 )
@@ -202,9 +209,21 @@ def is_yes_no(text: str) -> bool:
     """True for a question that wants yes or no: 能不能…, …吗, …吧, 可以…."""
     if _A_NOT_A.search(text):
         return True
+    if _CONFIRMED.search(text):
+        return not _TELLS.search(text)
+    rest = _SOME.sub("若干", text)
     if _TAIL.search(text):
-        return not _WH.search(_SOME.sub("若干", text))
-    return bool(_ELLIPTIC.search(text) or _ASKED_BY_MARK.search(text)) and not _WH.search(_SOME.sub("若干", text))
+        return not _WH.search(_predicate(rest))
+    return bool(_ELLIPTIC.search(text) or _ASKED_BY_MARK.search(text)) and not _WH.search(rest)
+
+
+def _predicate(text: str) -> str:
+    """What a question that ends in 吗 or the like decides; all of it where that cannot be told."""
+    last = _PREDICATE.search(text.rstrip("？?。！!~， "))
+    if last is None or _VOUCHED.search(last.group()):
+        return text
+    decides = _DECIDES.search(last.group())
+    return decides.group() if decides else last.group()
 
 
 def leaning(text: str) -> Leaning:
