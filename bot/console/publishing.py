@@ -16,7 +16,7 @@ from starlette.datastructures import UploadFile
 
 from bot import planner
 from bot.console.frame import Console, Desk, Form, Sent
-from bot.console.knowledge import READERS
+from bot.console.knowledge import READERS, titled
 from bot.texts import say
 from bot.workdays import LOCAL
 from knowledge import base
@@ -163,13 +163,12 @@ def _notice(
         stored = base.all_notices(base.DATA, desk.console.settings.imported_notices)
         others = [one for one in stored if one.id != notice_id]
         over = ends(ending or made, others)
-    titles = {entry.id: entry.title for entry in kb.entries}
     resting = kb.citing({(clause.notice_id, clause.label) for clause, _ in over})
     return desk.page(
         "desk/knowledge_notice.html", header=header, held=kb.notice(notice_id), made=made, given=given or {}, wrong=wrong,
         lines=content.decode().partition("\n---\n")[2].splitlines(), own=header.get("imported_by") == desk.person.name,
         may_edit=desk.viewer.may("edit_knowledge"), ending=ending, endings=endings(made.clauses), others=others, over=over,
-        names={one.id: one.name for one in others}, resting=[titles.get(one, one) for one in resting], most=SUPERSEDED,
+        names={one.id: one.name for one in others}, resting=list(dict.fromkeys(titled(kb, one) for one in resting)), most=SUPERSEDED,
         seen=_seen(given) if given and ending else "",
     )  # fmt: skip
 
@@ -251,7 +250,11 @@ def _editions_page(
     current = editions.current_number(desk.db)
     rows = [(one, one.published_at.astimezone(LOCAL)) for one in editions.listed(desk.db)]
     waiting = next((one.digest for one, _ in rows if one.number == current), "") != base.digest_of(files)
+    stale: dict[str, dict[str, None]] = {}  # the titles of what rests on each clause, each once
+    for name, citation in found.stale if found else ():
+        source = say("frame.stale_clause", citation=citation)
+        stale.setdefault(source, {})[titled(desk.console.kb(), name)] = None
     return desk.page(
         "desk/knowledge_editions.html", rows=rows, current=current, waiting=waiting, found=found, asked=asked,
-        wrong=wrong, number=number,
+        wrong=wrong, number=number, stale=stale,
     )  # fmt: skip
