@@ -121,7 +121,11 @@ def test_an_entry_is_drafted_reviewed_by_another_published_and_taken_back(desk_s
         assert "引文不是三(一)的原文" in send(approver, f"{path}/review")
         mended = entry | {"quote1": "整改", "info": ASKED}
         assert "审核前还要改好" not in send(officer, path, **mended)
-        assert "草稿是您写的" in send(officer, f"{path}/review")
+        assert "草稿是您写的" in send(officer, f"{path}/review") and "草稿是您写的" in send(officer, f"{path}/return")
+        assert "请写明退回的原因" in send(approver, f"{path}/return")
+        assert "退回修改问法太少" in send(approver, f"{path}/return", reason="问法太少")
+        assert "已退回，修改后再审核" in send(approver, f"{path}/review")
+        send(officer, path, **mended)
         assert "已审核" in send(approver, f"{path}/review")
         assert "新增问答 停运站点" in send(approver, EDITIONS)
         assert "已成为现用版本" in send(approver, EDITIONS, sure="yes", note="新口径")
