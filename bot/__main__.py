@@ -366,18 +366,18 @@ def questions_answer(
     from bot.messages import Refused
     from handlers import desk as office
     from knowledge.model import Cite
+    from knowledge.writing import Writer
+    from storage import people
 
     try:
         with _office() as (db, now, chosen):
-            cite = Cite(notice=notice, clause=clause, quote=quote)
-            settled = office.settle(db, knowledge(chosen), number, text, cite, officer, now)
+            cite, known = Cite(notice=notice, clause=clause, quote=quote), people.named(db, officer)
+            by = Writer(name=known[0].name, id=known[0].id) if len(known) == 1 else Writer(name=officer)
+            settled = office.settle(db, knowledge(chosen), number, text, cite, by, chosen.imported_notices, now)
     except Refused as refusal:
         _stop(str(refusal), 1)
-    drafts = chosen.paths.data / "drafts"
-    drafts.mkdir(parents=True, exist_ok=True)
-    path = drafts / f"question-{number}.yaml"
-    path.write_text(settled.draft, encoding="utf-8")
-    typer.echo(f"已答复，{settled.told}人下次来时会看到；问答草稿在 {path}，审核后放入 knowledge/data/entries。")
+    path = chosen.imported_notices / f"{settled.draft}.draft"
+    typer.echo(f"已答复，{settled.told}人下次来时会看到；问答草稿在 {path}，由另一人在工作台“拟稿与审核”审核。")
 
 
 # --- platforms ---------------------------------------------------------------------------------------------------

@@ -343,7 +343,7 @@ def web_app(chosen: Settings, clock: Clock | None = None, *, sample: bool = Fals
 
     turns = TurnThread(made(), sessions)
     if sample:
-        populate(sessions)
+        populate(sessions, chosen.imported_notices)
         seed(turns, sessions)
     running = platforms(chosen, turns, sessions, clock)
     channels: dict[str, Channel] = {"web": web.WebChannel(sessions, clock), **{one.name: one for one in running}}

@@ -29,7 +29,7 @@ from storage.scope import OPERATOR, SETTING, see_all, serving
 
 MANIFEST = "manifest.json"
 DATABASES: Mapping[str, str] = {"sqlite": "countydesk.db", "postgresql": "countydesk.dump"}
-FOLDERS = ("files", "notices", "drafts", "verify")  # of the data folder; keys and caches stay out
+FOLDERS = ("files", "notices", "drafts", "verify")  # of the data folder; keys and caches stay out; drafts are old ones
 OWN = ("alembic_version", "edition", "switch")  # tables that a database has before anybody has used it
 SECRET = re.compile(r"secret|token|password|aes_key")
 

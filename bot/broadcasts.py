@@ -108,6 +108,12 @@ def token(db: Session, number: int) -> str:
     return f"{number}-{_seal(db, number)}"
 
 
+def page(turn: Turn, number: int) -> str:
+    """The address of the page of a recipient's line, for whoever is speaking; empty where none can be opened."""
+    base = turn.given.get("base_url", "")
+    return f"{base}/f/n/{token(turn.db, number)}" if base or turn.inbound.channel == "web" else ""
+
+
 def opened(db: Session, typed: str) -> int | None:
     """The recipient's line behind a token; None for any other text."""
     match = re.fullmatch(r"(\d{1,12})-([0-9a-f]{32})", typed)

@@ -7,6 +7,7 @@ import uuid
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -15,6 +16,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from bot.messages import Inbound, Reply
 from bot.settings import Clock, Database, Province, Settings
 from bot.turns import TurnThread
+from knowledge import writing
+from knowledge.writing import Writer
 from storage import bindings, bodies, calls, deliveries, funds, items, people, scope
 from storage.conversations import recent_exchanges
 from storage.db import transaction
@@ -31,14 +34,17 @@ def sample() -> dict[str, Any]:  # Any: the sample file's mappings
 
 
 def demo_settings(chosen: Settings) -> Settings:
-    """The settings with the demo's clock, database and province; the real database is not touched."""
+    """The settings with the demo's clock, folder, database and province; what is real is not touched but its data key."""
     folder = chosen.paths.data / "demo"
     province = sample()["province"]
     return chosen.model_copy(
         update={
             "database": Database(url=f"sqlite:///{folder / 'countydesk.db'}"),
             "clock": Clock(now=NOW),
-            "security": chosen.security.model_copy(update={"audit_key_file": folder / "keys" / "audit.key"}),
+            "paths": chosen.paths.model_copy(update={"data": folder}),
+            "security": chosen.security.model_copy(
+                update={"data_key_file": chosen.key_file, "audit_key_file": folder / "keys" / "audit.key"}
+            ),
             "province": Province(name=province["name"], report_channel=province["report_channel"]),
         }
     )
@@ -49,8 +55,8 @@ def counties() -> dict[str, dict[str, str]]:
     return {county["name"]: county["facts"] for county in sample()["counties"]}
 
 
-def populate(sessions: sessionmaker[Session]) -> int:
-    """Put the sample counties and people into an empty database; how many people."""
+def populate(sessions: sessionmaker[Session], folder: Path) -> int:
+    """Put the sample counties and people into an empty database, and drafts into a folder; how many people."""
     content = sample()
     with transaction(sessions) as db, scope.serving(db, scope.SYSTEM):
         if bodies.visible(db, 1):
@@ -63,6 +69,8 @@ def populate(sessions: sessionmaker[Session]) -> int:
             _item(db, one, places[one["body"]])
         for one in content["undelivered"]:
             _undelivered(db, one, places[one["body"]])
+        for one in content["drafts"]:
+            _draft(db, one, folder)
         return len(content["people"])
 
 
@@ -172,6 +180,14 @@ def _undelivered(db: Session, one: dict[str, str], body_id: int) -> None:
     if one["state"] == "failed":
         line = {"person": number, "delivery": sent.id, "text": one["text"]}
         calls.put(db, body_id, at.date(), [line], date.fromisoformat(one["due"]), at)
+
+
+def _draft(db: Session, one: dict[str, Any], folder: Path) -> None:
+    """Leave an entry that waits for a review, or that a reviewer has returned."""
+    writers = {key: Writer(name=one[key], id=people.named(db, one[key])[0].id) for key in ("author", "reader")}
+    name = writing.save(folder, one["entry"], writers["author"])
+    if one["returned"]:
+        writing.send_back(folder, name, writers["reader"], one["returned"])
 
 
 def seed(turns: TurnThread, sessions: sessionmaker[Session]) -> int:

@@ -56,6 +56,16 @@ def sniffed(data: bytes) -> str:
     return filetype.guess_mime(data) or ""
 
 
+def not_taken(db: Session, data: bytes) -> str:
+    """Why a page does not take these bytes, in words for the sender; empty when it does."""
+    if len(data) > MOST_BYTES:
+        return say("files.too_large", megabytes=MOST_BYTES // 1_000_000)
+    kind = sniffed(data)
+    if kind in KINDS and files.quarantined(db, sha256(data).hexdigest()):
+        kind = "quarantined"
+    return "" if kind in KINDS else say("files.not_kept", kind=kind)
+
+
 def _packed(data: bytes) -> str:
     """What an archive is by its parts: programs write them in any order, so the first ones do not tell."""
     try:

@@ -91,6 +91,7 @@ def notice_confirm(
     supersedes: Annotated[
         str, typer.Option("--supersedes", help="取代的文件或条款，如 8-2020#三(一) by 二，几项以 | 分开")
     ] = "",
+    effective: Annotated[str, typer.Option("--effective", help="施行日期，如 2020-05-01，默认发文日期")] = "",
 ) -> None:
     """确认一份文件的文本与印发件一致，从此按正式文本引用。"""
     from bot.installation import clock_of, settings
@@ -102,7 +103,7 @@ def notice_confirm(
     on = clock_of(chosen)().astimezone(LOCAL).date()
     confirm(
         notice_id, number, reason, shipped=DATA / "notices", folder=chosen.imported_notices, on=on, by=by,
-        supersedes=supersedes,
+        supersedes=supersedes, effective=effective,
     )  # fmt: skip
     typer.echo(say("notices.confirmed", notice_id=notice_id, number=number))
 

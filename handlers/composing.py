@@ -19,9 +19,11 @@ from bot.workdays import LOCAL, after
 from storage import bodies, broadcasts, files, scope
 from storage.audiences import Audience, from_json
 from storage.models import Broadcast
+from storage.visits import CHANNEL
 
 LONGEST_TITLE, LONGEST = 60, 1500  # characters
 SHORT = 40
+MOST_FILES = 10
 LATELY = timedelta(hours=2)  # for so long a file just sent can be taken
 DELAY_S = 600
 _NOTICE = re.compile(r"(?:引用|转发)?\s*([0-9A-Za-z][0-9A-Za-z.\-]{2,63})(?:\s+(.+))?")
@@ -84,12 +86,13 @@ def _read_text(turn: Turn, text: str) -> str:
     return text.strip()
 
 
-def _recent(turn: Turn) -> list[Any]:  # Any: rows of File
+def recent(turn: Turn) -> list[Any]:  # Any: rows of File
+    """What the officer has sent lately, the newest first."""
     return files.stored_by(turn.db, turn.viewer.person_id or 0, turn.now - LATELY)
 
 
 def _file_options(turn: Turn, _answers: Answers) -> tuple[Option, ...]:
-    listed = (Option(label=one.name or one.mime, value=f"附件 {one.id}") for one in _recent(turn)[:8])
+    listed = (Option(label=one.name or one.mime, value=f"附件 {one.id}") for one in recent(turn)[:8])
     return (*_options("不带附件"), *listed)
 
 
@@ -98,11 +101,13 @@ def _read_files(turn: Turn, text: str) -> list[dict[str, Any]]:  # Any: JSON
     if text.strip() in ("不带附件", "无", "不带"):
         return []
     wanted = [int(number) for number in re.findall(r"\d{1,9}", text)]
-    known = {one.id: one for one in _recent(turn)}
+    known = {one.id: one for one in recent(turn)}
     found = [known[number] for number in wanted if number in known]
     if not found:
         raise Invalid(say("composing.no_file"))
-    if not turn.given.get("base_url") and turn.inbound.channel != "web":
+    if len(found) > MOST_FILES:
+        raise Refused(say("composing.too_many_files", most=MOST_FILES))
+    if not turn.given.get("base_url") and turn.inbound.channel not in ("web", CHANNEL):
         raise Refused(say("composing.no_page"))
     return [{"sha256": one.sha256, "name": one.name, "mime": one.mime, "size": one.size} for one in found]
 

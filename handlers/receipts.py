@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 
-from bot.broadcasts import REF, message, read_ref
+from bot.broadcasts import REF, message, page, read_ref
 from bot.dialogue import Route
 from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
@@ -65,7 +65,7 @@ def show(turn: Turn) -> Reply:
     if found is None:
         raise Refused(say("receipts.not_yours", number=number))
     broadcast, line = found
-    reply = message(broadcast, turn.kb, turn.given.get("province", ""))
+    reply = message(broadcast, turn.kb, turn.given.get("province", ""), page(turn, line.id))
     notes = []
     if broadcast.state == "recalled":
         notes.append(say("receipts.recalled", broadcast=broadcast))
@@ -75,7 +75,8 @@ def show(turn: Turn) -> Reply:
     if said is not None:
         notes.append(_words(turn, broadcast, [said]))
     options = reply.options if _waits(turn, broadcast, line) else ()
-    return Reply(text="\n".join((*notes, reply.text)), options=options, route="receipts.show")
+    text = "\n".join((*notes, reply.text))
+    return Reply(text=text, options=options, links=reply.links, route="receipts.show")
 
 
 def _number(text: str) -> int:

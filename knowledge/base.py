@@ -6,7 +6,7 @@ import re
 import tempfile
 import zipfile
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -258,6 +258,11 @@ class KnowledgeBase:
         cited = (*_cites(self.entries, self.expenses, self.rules.values()), *_other_cites(self))
         over = ((name, cite) for name, cite in cited if self.spans[cite.notice, cite.clause].is_over(on))
         return [(name, self.citation(cite, on)) for name, cite in over]
+
+    def citing(self, places: Container[tuple[str, str]]) -> list[str]:
+        """What is curated upon these clauses, of notices and labels: the ids, each once."""
+        cited = (*_cites(self.entries, self.expenses, self.rules.values()), *_other_cites(self))
+        return list(dict.fromkeys(name for name, cite in cited if (cite.notice, cite.clause) in places))
 
     def understand(self, text: str, year: int) -> Question:
         """Read a question: spelling, official words, polarity, asked slots, facts."""

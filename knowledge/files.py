@@ -34,7 +34,7 @@ SLOTS = frozenset(
 _STANCES: tuple[Verdict, ...] = get_args(Verdict)
 _ENTRY_KEYS = {
     "id", "title", "statement", "basis", "status", "binds", "cite", "gives", "deadline", "derive", "asks",
-    "twin", "nearest", "onward", "ask_whom", "author", "reviewer",
+    "twin", "nearest", "onward", "ask_whom", "author", "author_id", "returned", "returned_by", "reviewer",
 }  # fmt: skip
 
 # The C parser is ten times as fast; wheels of PyYAML carry it, a source build may not.

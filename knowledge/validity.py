@@ -79,6 +79,16 @@ def _end(found: dict[tuple[str, str], Span], clause: Clause, one: Supersession, 
     found[clause.notice_id, clause.label] = Span(since=span.since, until=on, by=(notice.id, one.by))
 
 
+def ends(notice: Notice, others: Iterable[Notice]) -> list[tuple[Clause, Span]]:
+    """The clauses of others that a notice takes out of force, each with its span."""
+    listed = [one for one in others if one.id != notice.id]
+    before, after = spans(listed), spans([*listed, notice])
+    clauses = (clause for one in listed for clause in one.clauses)
+    return [
+        (clause, span) for clause in clauses if (span := after[at := (clause.notice_id, clause.label)]) != before[at]
+    ]
+
+
 def waiting(notices: Iterable[Notice]) -> list[tuple[Notice, Supersession]]:
     """What is said to supersede without effect yet: the text is not official, or the other notice is not there."""
     listed = list(notices)
@@ -95,16 +105,16 @@ def problems(notices: Iterable[Notice]) -> list[tuple[str, str]]:
     listed, found = list(notices), []
     for notice in listed:
         if notice.supersedes and begins(notice) is None:
-            found.append((notice.id, "有 supersedes，须写明 effective 或 issued，取代从哪天起。"))
+            found.append((notice.id, "取代别的文件，须写明施行日期（effective）或发文日期（issued），取代从哪天起。"))
         own = {clause.label for clause in notice.clauses}
         for one in notice.supersedes:
             if is_called(notice, one.notice):
-                found.append((notice.id, f"supersedes“{one.notice}”指向自身。"))
+                found.append((notice.id, f"所取代的“{one.notice}”指向自身。"))
             if one.by and one.by not in own:
-                found.append((notice.id, f"supersedes 写由“{one.by}”取代，本文没有这一条。"))
+                found.append((notice.id, f"写明由“{one.by}”取代，本文没有这一条。"))
             for old in (old for old in listed if is_called(old, one.notice)):
                 if one.clause and one.clause not in {clause.label for clause in old.clauses}:
-                    found.append((notice.id, f"supersedes 指向的{old.id}没有条款“{one.clause}”，请核对条款号。"))
+                    found.append((notice.id, f"所取代的{old.id}没有条款“{one.clause}”，请核对条款号。"))
     return found
 
 

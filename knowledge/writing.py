@@ -20,6 +20,20 @@ _NAME = re.compile(r"own-[1-9]\d{0,5}")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Writer:
+    """Who drafts or reviews: their name, and the number of the person where it is known."""
+
+    name: str
+    id: int | None = None
+
+    def wrote(self, draft: Item) -> bool:
+        """Whether a draft is theirs: by the number, or by the name where a number is not known."""
+        if draft.get("author_id") and self.id is not None:
+            return str(self.id) == str(draft["author_id"])
+        return self.name == str(draft.get("author", ""))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Written:
     """An entry of the office's own: the draft that waits, if any, and what has been reviewed, if anything."""
 
@@ -61,14 +75,15 @@ def _number(name: str) -> int:
     return int(name.partition("-")[2])
 
 
-def save(folder: Path, content: Mapping[str, Any], author: str, name: str = "") -> str:
+def save(folder: Path, content: Mapping[str, Any], author: Writer, name: str = "") -> str:
     """Keep a draft, a new one when it has no name yet; its name. What is wrong in it may still be mended (`troubles`)."""
     folder.mkdir(parents=True, exist_ok=True)
     if not name:
         highest = max((_number(path.stem) for path in folder.glob("own-*") if _NAME.fullmatch(path.stem)), default=0)
         name = f"own-{highest + 1}"
         (folder / f"{name}.draft").touch(exist_ok=False)  # so that two people do not take the same name
-    _write(folder / f"{name}.draft", {**content, "id": name, "author": author})
+    number = {"author_id": str(author.id)} if author.id is not None else {}
+    _write(folder / f"{name}.draft", {**content, "id": name, "author": author.name, **number})
     return name
 
 
@@ -95,20 +110,36 @@ def troubles(kb: KnowledgeBase, item: Item) -> list[str]:
     return [line.partition(f"{item['id']}：")[2] or line for line in problems.lines]
 
 
-def review(folder: Path, kb: KnowledgeBase, name: str, by: str) -> None:
+def review(folder: Path, kb: KnowledgeBase, name: str, by: Writer) -> None:
     """Let a draft into the next edition, on the word of another person than its author.
 
     Raises KnowledgeError with what is in the way.
     """
+    draft = _waiting(folder, name, by)
+    if wrong := troubles(kb, draft):
+        raise KnowledgeError(wrong)
+    _write(folder / f"{name}.yaml", {**draft, "reviewer": by.name})
+    (folder / f"{name}.draft").unlink()
+
+
+def send_back(folder: Path, name: str, by: Writer, reason: str) -> None:
+    """Return a draft to its author, who changes and saves it for the next review. Raises KnowledgeError."""
+    draft = _waiting(folder, name, by)
+    if not reason.strip():
+        raise KnowledgeError(["请写明退回的原因。"])
+    _write(folder / f"{name}.draft", {**draft, "returned": " ".join(reason.split()), "returned_by": by.name})
+
+
+def _waiting(folder: Path, name: str, by: Writer) -> Item:
+    """The draft that waits for the review of somebody else than its author. Raises KnowledgeError."""
     found = find(folder, name)
     if found is None or found.draft is None:
         raise KnowledgeError(["没有这条草稿，可能已审核或删去。"])
-    if by in ("", found.draft.get("author", "")):
+    if not by.name or by.wrote(found.draft):
         raise KnowledgeError(["草稿是您写的，须由另一人审核。"])
-    if wrong := troubles(kb, found.draft):
-        raise KnowledgeError(wrong)
-    _write(folder / f"{name}.yaml", {**found.draft, "reviewer": by})
-    (folder / f"{name}.draft").unlink()
+    if found.draft.get("returned"):
+        raise KnowledgeError(["这条草稿已退回，修改后再审核。"])
+    return found.draft
 
 
 def drop(folder: Path, name: str) -> None:

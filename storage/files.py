@@ -189,6 +189,8 @@ def quarantined(db: Session, sha256: str) -> bool:
 
 
 def stored_by(db: Session, person_id: int, since: datetime) -> list[File]:
-    """The files of a person that are stored since a time, the newest first."""
-    wanted = select(File).where(File.person_id == person_id, File.state == "stored", File.at >= since)
+    """What a person has sent that is stored since a time, the newest first."""
+    wanted = select(File).where(
+        File.person_id == person_id, File.channel != MADE, File.state == "stored", File.at >= since
+    )
     return list(db.scalars(wanted.order_by(File.id.desc())))

@@ -148,5 +148,5 @@ def test_open_questions_are_listed_and_answered_from_the_command_line(program: P
     done = program(*words, "--clause", "六(二)", "--quote", quote, "--officer", "样例", cwd=tmp_path)
     assert done.returncode == 0
     assert "1人" in done.stdout
-    assert quote in (tmp_path / "data" / "drafts" / f"question-{row['id']}.yaml").read_text(encoding="utf-8")
+    assert quote in (tmp_path / "data" / "notices" / "own-1.draft").read_text(encoding="utf-8")
     assert program("questions", "list", "--json", cwd=tmp_path).stdout == ""

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 from openpyxl import load_workbook
+from PIL import Image
 
 from tests.console import signed_in, token_of
 
@@ -88,3 +89,41 @@ def test_the_whole_province_needs_a_second_yes(desk_site: str) -> None:
         assert "将发给全省" in send(officer, f"{one}/submit")
         assert "待审批" in send(officer, f"{one}/submit", sure="yes")
         assert f"N{number[1]}" not in send(officer, f"{one}/drop").split("签收期限")[-1]
+
+
+def test_a_file_sent_with_the_form_is_handed_out_to_the_recipients(desk_site: str) -> None:
+    image, page = io.BytesIO(), "附件一.png"
+    Image.new("RGB", (4, 4), "red").save(image, "PNG")
+    sent = image.getvalue()
+    with signed_in(desk_site, "样例子") as officer, signed_in(desk_site, "样例丑") as approver:
+
+        def post(path: str, *files: tuple[str, bytes], **form: Any) -> str:
+            given = {"csrf": token_of(officer.get(f"{LIST}/new").text), **DRAFT, **form}
+            named = [("upload[]", (name, data, "image/png")) for name, data in files]
+            return officer.post(path, data=given, files=named).text
+
+        refused = post(f"{LIST}/new", (page, sent), ("宏.docx", b"MZ program"), ("空.pdf", b""), title="附有表样的通知")
+        assert "附件“宏.docx”没有收下：只收照片" in words(refused) and "附件“空.pdf”没有收下" in words(refused)
+        ticked = re.search(rf'value="(\d+)" checked> {page}', refused)
+        assert ticked is not None  # nothing that was taken has to be sent again
+        kept = post(f"{LIST}/new", title="附有表样的通知", **{"files[]": ticked[1]})
+        number = re.search(r"已存为草稿N(\d+)", words(kept))
+        assert number is not None and f"附件：{page}" in words(kept)
+        one = f"{LIST}/{number[1]}"
+        assert approver.get(f"{one}/files/1").content == sent
+        assert approver.get(f"{one}/files/2").status_code == 404
+        version = re.search(r'name="version" value="(\d+)"', kept)
+        assert version is not None and f"checked> {page}" in officer.get(f"{one}/edit").text
+        assert page not in words(post(f"{one}/edit", version=version[1]))
+        more = post(f"{one}/edit", (page, sent), ("二.png", sent + b"2"), version=str(int(version[1]) + 1))
+        assert words(more).count("附件") and f"{page}、二.png" in words(more)
+        send(officer, f"{one}/submit")
+        send(approver, f"{one}/approve")
+        with httpx.Client(base_url=desk_site, timeout=30, follow_redirects=True) as chat:
+            for text in ("我是样例乙", f"通知 N{number[1]}"):
+                reply = chat.post("/chat", json={"message_id": f"files {text}", "text": text}).json()["reply"]
+            assert f"附件：{page}、二.png" in reply["text"] and "下载附件" in reply["links"][0]["label"]
+            shown = chat.get(reply["links"][0]["url"]).text
+            links = re.findall(r'href="(/f/n/[^"]+)">([^<]+)</a>', shown)
+            assert [name for _, name in links] == [page, "二.png"]
+            assert chat.get(links[0][0]).content == sent

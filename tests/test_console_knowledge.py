@@ -8,6 +8,7 @@ import httpx
 from tests.console import signed_in, token_of
 from tests.fakes.server import until
 from tests.importing.support import SAMPLES, load_sample
+from tests.importing.test_superseding import NEW
 
 CALL = "\n".join(next(load_sample(path) for path in SAMPLES if path.stem == "call").lines)
 EDITIONS = "/console/knowledge/editions"
@@ -120,7 +121,11 @@ def test_an_entry_is_drafted_reviewed_by_another_published_and_taken_back(desk_s
         assert "引文不是三(一)的原文" in send(approver, f"{path}/review")
         mended = entry | {"quote1": "整改", "info": ASKED}
         assert "审核前还要改好" not in send(officer, path, **mended)
-        assert "草稿是您写的" in send(officer, f"{path}/review")
+        assert "草稿是您写的" in send(officer, f"{path}/review") and "草稿是您写的" in send(officer, f"{path}/return")
+        assert "请写明退回的原因" in send(approver, f"{path}/return")
+        assert "退回修改问法太少" in send(approver, f"{path}/return", reason="问法太少")
+        assert "已退回，修改后再审核" in send(approver, f"{path}/review")
+        send(officer, path, **mended)
         assert "已审核" in send(approver, f"{path}/review")
         assert "新增问答 停运站点" in send(approver, EDITIONS)
         assert "已成为现用版本" in send(approver, EDITIONS, sure="yes", note="新口径")
@@ -140,3 +145,24 @@ def test_an_entry_is_drafted_reviewed_by_another_published_and_taken_back(desk_s
         until(lambda: "停运站点如何计入覆盖" not in answer())
     with signed_in(desk_site, "样例寅") as hotline:
         assert hotline.get(drafts).status_code == 404
+
+
+def test_what_a_confirmed_notice_supersedes_is_shown_before_it_is_kept(desk_site: str) -> None:
+    """The edition is left as it is: other tests share it."""
+    with signed_in(desk_site, "样例子") as officer, signed_in(desk_site, "样例丑") as approver:
+        send(officer, IMPORT, text=NEW, sure="yes")
+        notice = "/console/knowledge/notices/20-2022"
+        assert "第一条同时废止" in html.unescape(approver.get(notice).text)
+        given = {"number": "示商电发〔2022〕20号", "reason": "与印发件逐字核对一致", "old1": "144-2020", "by1": "一"}
+        assert "没有条款“九”" in send(approver, notice, **given, clause1="九")
+        given |= {"clause1": "三（一）", "effective": "2022-06-01"}
+        page = send(approver, notice, **given)
+        assert "还没有确认：下列1条将不再有效" in page and "三（一）" in page and "2022-06-01" in page
+        assert "条，到时不再据以答复" in page and "文本未核对" in approver.get(notice).text
+        other = send(approver, notice, **given | {"effective": "2022-07-01"}, seen="2022-06-01 144-2020#三(一) by 一")
+        assert "还没有确认" in other  # what was seen is what is done
+        assert "已确认为正式文本" in send(approver, notice, **given, seen="2022-06-01 144-2020#三(一) by 一")
+        kept = html.unescape(approver.get(notice).text)
+        assert "本文件取代的旧条款（1）" in kept and "<dd>2022-06-01</dd>" in kept
+        trail = html.unescape(approver.get("/console/audit", params={"subject": "notice:20-2022"}).text)
+        assert "144-2020#三(一) by 一" in trail

@@ -361,6 +361,7 @@ HTTP: Mapping[str, tuple[tuple[str, Any], ...]] = {
     ),
     "GET /console/broadcasts/{number:int}/edit": (("/console/broadcasts/{bc_draft}/edit", None),),
     "POST /console/broadcasts/{number:int}/edit": (("/console/broadcasts/{bc_draft}/edit", {"title": "x"}),),
+    "GET /console/broadcasts/{number:int}/files/{place:int}": (("/console/broadcasts/{bc_sent}/files/1", None),),
     "GET /console/broadcasts/{number:int}/account.xlsx": (("/console/broadcasts/{bc_sent}/account.xlsx", None),),
     "POST /console/broadcasts/{number:int}/{act}": (
         ("/console/broadcasts/{bc_submitted}/approve", {}),

@@ -1,9 +1,10 @@
 """What was refused or disputed is kept, grouped, answered once, and told to everyone who asked."""
 
+import tempfile
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
-import yaml
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -14,7 +15,8 @@ from bot.turns import TurnThread
 from handlers import desk as office
 from knowledge.base import KnowledgeBase
 from knowledge.files import Problems, load_entries
-from knowledge.model import Cite
+from knowledge.model import Cite, KnowledgeError
+from knowledge.writing import Writer, review, save, send_back
 from storage import bindings, bodies, people
 from storage.db import transaction
 from storage.models import Question
@@ -25,9 +27,12 @@ CLAUSE = Cite(notice="demonstration-2020", clause="六(二)", quote="因地制�
 ANSWER = "每个站点的补助标准由省级主管部门细化，请以本省文件为准。"
 
 
-def settle(running: Desk, number: int, cite: Cite = CLAUSE, text: str = ANSWER) -> office.Settled:
-    with transaction(running.sessions) as db, serving(db, SYSTEM):
-        return office.settle(db, running.kb, number, text, cite, "样例审核人", JUNE)
+def settle(
+    running: Desk, number: int, cite: Cite = CLAUSE, text: str = ANSWER, folder: Path | None = None
+) -> office.Settled:
+    by = Writer(name="样例审核人")
+    with tempfile.TemporaryDirectory() as made, transaction(running.sessions) as db, serving(db, SYSTEM):
+        return office.settle(db, running.kb, number, text, cite, by, folder or Path(made), JUNE)
 
 
 def listed(running: Desk) -> list[dict[str, object]]:
@@ -72,20 +77,30 @@ def test_what_is_owed_comes_again_with_the_retried_message(talk: Talk, running: 
     assert talk("你好", who="a", message_id="again") == first
 
 
-def test_the_answer_becomes_a_draft_entry_that_the_program_can_read(
-    talk: Talk, running: Desk, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_the_answer_becomes_a_draft_entry_that_another_reviews(talk: Talk, running: Desk, tmp_path: Path) -> None:
     talk("一个村级站点补多少钱")
-    draft = settle(running, int(str(listed(running)[0]["id"]))).draft
-    folder = tmp_path_factory.mktemp("drafts")
-    (folder / "draft.yaml").write_text(draft, encoding="utf-8")
+    name = settle(running, int(str(listed(running)[0]["id"])), folder=tmp_path).draft
+    with pytest.raises(KnowledgeError, match="草稿是您写的"):
+        review(
+            tmp_path, running.kb, name, Writer(name="样例审核人", id=7)
+        )  # a writer without a number is known by name
+    review(tmp_path, running.kb, name, Writer(name="另一人", id=8))
     problems = Problems()
-    [entry] = load_entries(folder, problems)
+    [entry] = load_entries(tmp_path, problems)
     assert problems.lines == []
     assert entry.statement == ANSWER
     assert entry.cites == (CLAUSE,)
     assert [form.text for form in entry.forms] == ["一个村级站点补多少钱"]
-    assert yaml.safe_load(draft)[0]["basis"] == "有明确规定"
+    assert (entry.status, entry.reviewer) == ("有明确规定", "另一人")
+
+
+def test_a_draft_is_its_writers_by_number_whatever_the_name(tmp_path: Path, kb: KnowledgeBase) -> None:
+    name = save(tmp_path, {"title": "事项", "statement": "口径"}, Writer(name="张三", id=7))
+    with pytest.raises(KnowledgeError, match="草稿是您写的"):
+        review(tmp_path, kb, name, Writer(name="张三丰", id=7))  # renamed since
+    send_back(tmp_path, name, Writer(name="张三", id=8), "没有依据")  # a namesake
+    with pytest.raises(KnowledgeError, match="已退回"):
+        review(tmp_path, kb, name, Writer(name="李四", id=9))
 
 
 @pytest.mark.parametrize(
@@ -116,7 +131,7 @@ def test_a_question_cannot_be_answered_twice(talk: Talk, running: Desk) -> None:
 
 
 def test_a_province_sees_its_own_counties_and_people_s_questions(
-    sessions: sessionmaker[Session], kb: KnowledgeBase
+    sessions: sessionmaker[Session], kb: KnowledgeBase, tmp_path: Path
 ) -> None:
     """And who is not bound asks the province whose office runs the installation."""
     chosen = Settings(province=Province(name="甘肃省商务厅"))
@@ -145,7 +160,7 @@ def test_a_province_sees_its_own_counties_and_people_s_questions(
             groups = office.groups(db, kb)
             assert {one.text for group in groups for one in group.questions} == {f"{ASKED[a]}补多少钱" for a in askers}
             with pytest.raises(Refused, match="可能已经答复"):
-                office.settle(db, kb, foreign, ANSWER, CLAUSE, who, JUNE)
+                office.settle(db, kb, foreign, ANSWER, CLAUSE, Writer(name=who), tmp_path, JUNE)
 
 
 ASKED = {

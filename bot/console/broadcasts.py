@@ -2,20 +2,24 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
+from starlette.datastructures import UploadFile
 
 from bot import audiences as sentences
 from bot.broadcasts import begins_at, message, overtaken
+from bot.console.download import listed as listed_file
 from bot.console.frame import PAGE, Console, Desk, Entry, Form, Sent, workbook
-from bot.messages import Invalid, Refused, Reply, Turn
+from bot.files import MOST_BYTES, keep, not_taken, sniffed
+from bot.messages import Invalid, Media, Refused, Reply, Turn
 from bot.texts import say
 from bot.workdays import LOCAL
 from handlers import broadcast as sending
-from handlers import composing, reconciliation
-from storage import acknowledgements, audiences, bodies, broadcasts, deliveries, scope
+from handlers import composing, inbox, reconciliation
+from storage import acknowledgements, audiences, bodies, broadcasts, deliveries, files, scope
 from storage.audiences import from_json
 from storage.models import Broadcast
 
@@ -58,8 +62,10 @@ def router(console: Console) -> APIRouter:
 
     @routes.post("/console/broadcasts/new")
     def compose(request: Request, form: Sent) -> Response:
+        wrong = list[str]()
+        arrived = _arrived(console, request, form, wrong)
         with console.act(request, form, *scope.MAY["broadcast"]) as desk:
-            return _kept(desk, form, None)
+            return _kept(desk, _ticked(desk, form, arrived, wrong), None, wrong)
 
     @routes.get("/console/broadcasts/{number:int}")
     def one(request: Request, number: int) -> HTMLResponse:
@@ -74,8 +80,18 @@ def router(console: Console) -> APIRouter:
 
     @routes.post("/console/broadcasts/{number:int}/edit")
     def change(request: Request, number: int, form: Sent) -> Response:
+        wrong = list[str]()
+        arrived = _arrived(console, request, form, wrong)
         with console.act(request, form, *scope.MAY["broadcast"]) as desk:
-            return _kept(desk, form, _seen(desk, number))
+            return _kept(desk, _ticked(desk, form, arrived, wrong), _seen(desk, number), wrong)
+
+    @routes.get("/console/broadcasts/{number:int}/files/{place:int}")
+    def attachment(request: Request, number: int, place: int) -> Response:
+        with console.enter(request, *STAFF) as desk:
+            handed = listed_file(desk.db, console.settings.paths.data, _seen(desk, number).files, place)
+        if handed is None:
+            raise HTTPException(404)
+        return handed
 
     @routes.get("/console/broadcasts/{number:int}/account.xlsx")
     def account(request: Request, number: int) -> Response:
@@ -180,11 +196,12 @@ def _form(desk: Desk, given: Form, one: Broadcast | None = None, wrong: Sequence
     with scope.serving(desk.db, scope.SYSTEM):
         years, cities = bodies.years_and_cities(desk.db, province)
     turn = desk.turn()
-    offered = _STEPS["files"].offered(turn, {})
+    held = {file["sha256"] for file in one.files} if one else set()
     return desk.page(
         "desk/broadcast_form.html", given=given, one=one, wrong=wrong, years=years, notices=turn.kb.notices,
         cities=[bodies.published().get(code, code) for code in cities], chosen=given.get("condition[]", []),
-        files=[(option.value, option.label) for option in offered][1:], role_names=[scope.ROLES[key] for key in (*audiences.COUNTY, "contractor", "city")],
+        files=[file for file in composing.recent(turn) if file.sha256 not in held], most_files=composing.MOST_FILES,
+        kept=given.get("kept[]", []), megabytes=MOST_BYTES // 1_000_000, role_names=[scope.ROLES[key] for key in (*audiences.COUNTY, "contractor", "city")],
         longest=composing.LONGEST, longest_title=composing.LONGEST_TITLE,
     )  # fmt: skip
 
@@ -201,18 +218,53 @@ def _counted(desk: Desk, conditions: Sequence[str]) -> HTMLResponse:
     return desk.console.render("desk/audience.html", audience=sending.summary(audience, lines), wrong="")
 
 
-def _kept(desk: Desk, form: Form, one: Broadcast | None) -> Response:
+def _arrived(console: Console, request: Request, form: Form, wrong: list[str]) -> list[Media]:
+    """Keep the bytes of the files that a form brings, which takes time; what is not taken is added to `wrong`."""
+    sent = [one for one in form.get("upload[]", []) if isinstance(one, UploadFile) and one.filename]
+    found = list[Media]()
+    if len(sent) > composing.MOST_FILES:
+        wrong.append(say("composing.too_many_files", most=composing.MOST_FILES))
+        return found
+    for one in sent:
+        data, name = one.file.read(MOST_BYTES + 1), Path(one.filename or "").name[:200]
+        with console.act(request, form, *scope.MAY["broadcast"]) as desk:
+            why = not_taken(desk.db, data)
+        if why:
+            wrong.append(say("frame.file_not_taken", name=name, why=why))
+        else:
+            digest = keep(console.settings.paths.data, data)
+            found.append(Media(id=f"console:{digest}", name=name, mime=sniffed(data), sha256=digest, size=len(data)))
+    return found
+
+
+def _ticked(desk: Desk, form: Form, arrived: Sequence[Media], wrong: list[str]) -> Form:
+    """The form with its files received, as those that somebody sends in chat are, and ticked."""
+    turn, numbers = desk.turn(), list[str]()
+    for media in arrived:
+        reply = inbox.received(replace(turn, inbound=replace(turn.inbound, kind="file", media=(media,))))
+        file = files.last_sent(desk.db, desk.person.id, desk.now)
+        if reply.route == "inbox.full" or file is None:
+            wrong.append(say("frame.file_not_taken", name=media.name, why=reply.text))
+        else:
+            file.purpose = "broadcast"
+            numbers.append(str(file.id))
+    return {**form, "files[]": [*form.get("files[]", []), *numbers]}
+
+
+def _kept(desk: Desk, form: Form, one: Broadcast | None, wrong: list[str]) -> Response:
     """Keep what was written as a draft; what cannot be read is told together and nothing is lost."""
-    turn, wrong = desk.turn(), list[str]()
+    turn = desk.turn()
     answers = _answers(turn, form, wrong)
+    held = [file for file in (one.files if one else []) if file["sha256"] in form.get("kept[]", [])]
+    answers["files"] = list({file["sha256"]: file for file in (*held, *answers.get("files", []))}.values())
+    if len(answers["files"]) > composing.MOST_FILES:
+        wrong.append(say("composing.too_many_files", most=composing.MOST_FILES))
     version = str(form.get("version", ""))
     if not wrong:
         try:
             with desk.db.begin_nested():
                 if one is None:
-                    made = broadcasts.draft(
-                        desk.db, {"clauses": [], "files": [], **composing.values(answers)}, desk.now
-                    )
+                    made = broadcasts.draft(desk.db, {"clauses": [], **composing.values(answers)}, desk.now)
                 else:
                     made = broadcasts.edit(
                         desk.db, one.id, int(version) if version.isdecimal() else 0, composing.values(answers), desk.now
@@ -240,7 +292,7 @@ def _answers(turn: Turn, form: Form, wrong: list[str]) -> dict[str, Any]:  # Any
     read("notice", f"{text('notice')} {text('clauses')}".strip() if text("notice") else "不引用文件")
     turn.conversation.answers = [["notice", answers.get("notice", {})]]
     read("text", text("text") or ("不写" if text("notice") else ""))
-    if form.get("files[]"):  # an edit without any keeps those that there are
+    if form["files[]"]:
         read("files", " ".join(form["files[]"]))
     try:
         audience = sentences.read("；".join(form.get("condition[]", [])), turn.viewer.division or "")
@@ -265,6 +317,6 @@ def _as_form(one: Broadcast) -> dict[str, Any]:  # Any: see Form
         "title": one.title, "text": one.text, "notice": one.notice_id or "", "mode": one.acknowledgement,
         "clauses": "、".join(clause["label"] for clause in one.clauses), "why": one.acknowledge_why,
         "due_on": one.due_on.isoformat() if one.due_on else "", "more": sentences.canonical(from_json(one.audience)),
-        "sending": "at" if at else "delay" if one.delay_s else "now",
+        "kept[]": [file["sha256"] for file in one.files], "sending": "at" if at else "delay" if one.delay_s else "now",
         "send_at": at.strftime("%Y-%m-%dT%H:%M") if at else "",
     }  # fmt: skip

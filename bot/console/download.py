@@ -1,9 +1,10 @@
 """The door to stored files: `/f/{number}` with the ticket that the conversation has handed out."""
 
 import mimetypes
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Response
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from bot.files import PICTURES, place, shown, sniffed
 from bot.texts import say
-from storage import files
+from storage import files, scope
 from storage.db import transaction
 from storage.models import File
 
@@ -38,6 +39,17 @@ def router(sessions: sessionmaker[Session], clock: Callable[[], datetime], folde
         return FileResponse(path, media_type=kind, filename=_name(file, kind), headers=HEADERS)
 
     return routes
+
+
+def listed(db: Session, folder: Path, files_of: Sequence[Mapping[str, Any]], number: int) -> FileResponse | None:
+    """The file at a place, from 1, of a broadcast's list, as an attachment; None for one that may not be opened."""
+    kept = files_of[number - 1] if 0 < number <= len(files_of) else None
+    path = place(folder, kept["sha256"]) if kept else None
+    with scope.serving(db, scope.SYSTEM):
+        if kept is None or path is None or files.quarantined(db, kept["sha256"]) or not path.is_file():
+            return None
+    named = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(kept['name'] or str(number))}"}
+    return FileResponse(path, media_type=kept["mime"] or "application/octet-stream", headers=HEADERS | named)
 
 
 def _name(file: File, mime: str) -> str:

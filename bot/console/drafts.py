@@ -12,14 +12,14 @@ from bot.console.publishing import EDITORS, record
 from bot.texts import say
 from knowledge import writing
 from knowledge.model import CLEAR, NOT_WRITTEN, OUTSIDE, PRINCIPLE, KnowledgeError, Verdict
-from knowledge.writing import Written
+from knowledge.writing import Writer, Written
 
 STANCES: tuple[Verdict, ...] = ("info", "yes", "no", "conditional")
 BASES = (CLEAR, PRINCIPLE, NOT_WRITTEN, OUTSIDE)
 SLOTS = ("date", "duration", "ratio", "count", "money", "phone", "who", "where", "form", "document", "list", "reason")
 MOST_CITES = 3
 _LENGTHS = {"title": 30, "statement": 500, "basis": 20, "binds": 60, "ask_whom": 100}
-_BLANK: Mapping[str, Any] = {key: "" for key in (*_LENGTHS, "author", "reviewer")} | {
+_BLANK: Mapping[str, Any] = {key: "" for key in (*_LENGTHS, "author", "reviewer", "returned", "returned_by")} | {
     "cite": [],
     "asks": {},
     "gives": [],
@@ -48,7 +48,7 @@ def router(console: Console) -> APIRouter:
             known, content = _found(folder, name), content_of(form)
             if not content["title"] or not content["statement"]:
                 return _form(desk, known, content, [say("frame.incomplete")])
-            name = writing.save(folder, content, desk.person.name, known.name if known else "")
+            name = writing.save(folder, content, _writer(desk), known.name if known else "")
             record(desk, "entry.draft", f"entry:{name}", {"title": content["title"]})
             return desk.back(f"/console/knowledge/drafts/{name}", say("frame.draft_kept"))
 
@@ -56,21 +56,31 @@ def router(console: Console) -> APIRouter:
     def settle(request: Request, name: str, act: str, form: Sent) -> Response:
         with console.act(request, form, *EDITORS) as desk:
             found = _found(folder, name)
-            if found is None or act not in ("review", "drop"):
+            if found is None or act not in ("review", "return", "drop"):
                 raise HTTPException(404)
             title = found.item["title"]
             if act == "drop":
                 record(desk, "entry.drop", f"entry:{name}", {"title": title, "draft": str(found.draft is not None)})
                 writing.drop(folder, name)
                 return desk.back("/console/knowledge/drafts", say("frame.draft_dropped", title=title))
+            reason = str(form.get("reason", "")).strip()[:200]
             try:
-                writing.review(folder, console.kb(), name, desk.person.name)
+                if act == "return":
+                    writing.send_back(folder, name, _writer(desk), reason)
+                else:
+                    writing.review(folder, console.kb(), name, _writer(desk))
             except KnowledgeError as no:
                 return _form(desk, found, wrong=no.problems)
-            record(desk, "entry.review", f"entry:{name}", {"title": title})
+            record(desk, f"entry.{act}", f"entry:{name}", {"title": title}, reason)
+            if act == "return":
+                return desk.back("/console/knowledge/drafts", say("frame.draft_returned", title=title))
             return desk.back("/console/knowledge/editions", say("frame.draft_reviewed", title=title))
 
     return routes
+
+
+def _writer(desk: Desk) -> Writer:
+    return Writer(name=desk.person.name, id=desk.person.id)
 
 
 def _found(folder: Path, name: str) -> Written | None:
@@ -110,6 +120,6 @@ def _form(
     return desk.page(
         "desk/draft.html", known=known, item=item, draft={**_BLANK, **draft} if draft else None, wrong=wrong, bases=BASES, slots=SLOTS, stances=STANCES,
         troubles=writing.troubles(kb, draft) if draft and given is None and not wrong else [],
-        own=draft is not None and draft.get("author") == desk.person.name, current=kb.by_id.get(known.name) if known else None,
+        own=draft is not None and _writer(desk).wrote(draft), current=kb.by_id.get(known.name) if known else None,
         clauses=list(kb.clauses.values()), notices={one.id: one for one in kb.notices}, most=MOST_CITES,
     )  # fmt: skip

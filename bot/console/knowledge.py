@@ -151,6 +151,17 @@ def _quotes(cites: Iterable[Cite]) -> Iterator[str]:
     return (cite.quote for cite in cites)
 
 
+def titled(kb: KnowledgeBase, name: str) -> str:
+    """What people call a curated thing, of its id as the checks write it: rule“case”, check 的 point."""
+    titles = {one.id: one.title for one in kb.entries} | {one.id: one.title for one in kb.expenses}
+    titles |= {name: rule.title for name, rule in kb.rules.items()}
+    titles |= {one.id: one.what for one in kb.deadlines} | {one.id: one.what for one in kb.submissions}
+    titles |= {line.id: line.text for lines in kb.checklists.values() for line in lines}
+    titles |= {f"{check.id} 的 {point.id}": point.text for check in kb.checks.values() for point in check.points}
+    whole, quoted, case = name.partition("“")
+    return titles.get(name) or titles.get(whole, whole) + quoted + case
+
+
 # --- what is listed --------------------------------------------------------------------------------------------------
 
 

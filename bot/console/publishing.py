@@ -3,10 +3,12 @@
 Whoever imported a text neither confirms nor publishes it. Indexing takes seconds, so it is done between transactions.
 """
 
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
@@ -14,21 +16,23 @@ from starlette.datastructures import UploadFile
 
 from bot import planner
 from bot.console.frame import Console, Desk, Form, Sent
-from bot.console.knowledge import READERS
+from bot.console.knowledge import READERS, titled
 from bot.texts import say
 from bot.workdays import LOCAL
 from knowledge import base
 from knowledge.base import KnowledgeBase
 from knowledge.impact import Impact, impact, unreviewed
-from knowledge.importing.draft import Draft, confirm, draft_of, store
+from knowledge.importing.draft import Draft, confirm, confirmed, draft_of, endings, store
 from knowledge.importing.readers import LARGEST, read_file
-from knowledge.model import KnowledgeError
-from knowledge.notices import header_of
+from knowledge.model import Clause, KnowledgeError, Notice
+from knowledge.notices import header_of, parse_notice
+from knowledge.validity import Span, ends
 from storage import audit, editions, questions, scope
 from storage.db import transaction
 from storage.scope import SYSTEM, serving
 
 EDITORS = scope.MAY["edit_knowledge"]
+SUPERSEDED = 4  # notices or clauses that a form can name
 MOST_TEXT = 300_000  # characters that a form sends back
 ASKED = 300  # questions of late that a publication is tried on
 
@@ -68,22 +72,7 @@ def router(console: Console) -> APIRouter:
     @routes.post("/console/knowledge/notices/{notice_id}")
     def check(request: Request, notice_id: str, form: Sent) -> Response:
         with console.act(request, form, *EDITORS) as desk:
-            number, reason = str(form.get("number", "")).strip(), str(form.get("reason", "")).strip()
-            folder, on = console.settings.imported_notices, desk.now.astimezone(LOCAL).date()
-            try:
-                confirm(
-                    notice_id,
-                    number,
-                    reason,
-                    shipped=base.DATA / base.NOTICES,
-                    folder=folder,
-                    on=on,
-                    by=desk.person.name,
-                )
-            except KnowledgeError as no:
-                return _notice(desk, notice_id, form, str(no))
-            record(desk, "notice.confirm", f"notice:{notice_id}", {"number": number}, reason)
-            return desk.back("/console/knowledge/editions", say("frame.notice_confirmed", number=number))
+            return _confirmed(desk, notice_id, form)
 
     _editions(routes, console)
     return routes
@@ -126,18 +115,67 @@ def _stored(desk: Desk, draft: Draft, name: str) -> Response:
     return desk.back(f"/console/knowledge/notices/{path.stem}", say("frame.notice_stored", title=draft.title))
 
 
-def _notice(desk: Desk, notice_id: str, given: Form | None = None, wrong: str = "") -> HTMLResponse:
-    """A notice that is published or waits, with what is known of its text."""
+def _confirmed(desk: Desk, notice_id: str, form: Form) -> Response:
+    """Make a text official; what it takes out of force is shown first, and done when the same is sent again."""
+    number, reason = str(form.get("number", "")).strip(), str(form.get("reason", "")).strip()
+    supersedes, effective = _supersedes(form), str(form.get("effective", "")).strip()
+    given: dict[str, Any] = {  # Any: see confirmed
+        "shipped": base.DATA / base.NOTICES, "folder": desk.console.settings.imported_notices, "by": desk.person.name,
+        "on": desk.now.astimezone(LOCAL).date(), "supersedes": supersedes, "effective": effective,
+    }  # fmt: skip
+    try:
+        content = confirmed(notice_id, number, reason, **given)
+        if supersedes and form.get("seen") != _seen(form):
+            return _notice(desk, notice_id, form, ending=parse_notice(content, notice_id))
+        confirm(notice_id, number, reason, **given)
+    except KnowledgeError as no:
+        return _notice(desk, notice_id, form, str(no))
+    done = {"number": number, "supersedes": supersedes, "effective": effective}
+    record(desk, "notice.confirm", f"notice:{notice_id}", {key: text for key, text in done.items() if text}, reason)
+    return desk.back("/console/knowledge/editions", say("frame.notice_confirmed", number=number))
+
+
+def _supersedes(form: Form) -> str:
+    """What the form says that is superseded, as a notice's header has it."""
+    found = []
+    for number in range(1, SUPERSEDED + 1):
+        old, clause, by = (str(form.get(f"{name}{number}", "")).strip() for name in ("old", "clause", "by"))
+        clause = re.sub(r"\s", "", clause.replace("（", "(").replace("）", ")"))
+        if old:
+            found.append(old + (f"#{clause}" if clause else "") + (f" by {by}" if by else ""))
+    return " | ".join(found)
+
+
+def _notice(
+    desk: Desk, notice_id: str, given: Form | None = None, wrong: str = "", ending: Notice | None = None
+) -> HTMLResponse:
+    """A notice that is published or waits, with what is known of its text.
+
+    `ending` is the notice as it would be confirmed, to show what it takes out of force.
+    """
     files = base.read_files(imported=desk.console.settings.imported_notices)
     content = files.get(f"{base.NOTICES}/{notice_id}.txt")
     if content is None:
         raise HTTPException(404)
-    header, held = header_of(content.decode()), desk.console.kb().notice(notice_id)
-    lines = content.decode().partition("\n---\n")[2].splitlines()
+    kb, made, header = desk.console.kb(), parse_notice(content.decode(), notice_id), header_of(content.decode())
+    others, over = list[Notice](), list[tuple[Clause, Span]]()
+    if made.supersedes or made.text_status != "official":
+        stored = base.all_notices(base.DATA, desk.console.settings.imported_notices)
+        others = [one for one in stored if one.id != notice_id]
+        over = ends(ending or made, others)
+    resting = kb.citing({(clause.notice_id, clause.label) for clause, _ in over})
     return desk.page(
-        "desk/knowledge_notice.html", header=header, held=held, lines=lines, given=given or {}, wrong=wrong,
-        own=header.get("imported_by") == desk.person.name, may_edit=desk.viewer.may("edit_knowledge"),
+        "desk/knowledge_notice.html", header=header, held=kb.notice(notice_id), made=made, given=given or {}, wrong=wrong,
+        lines=content.decode().partition("\n---\n")[2].splitlines(), own=header.get("imported_by") == desk.person.name,
+        may_edit=desk.viewer.may("edit_knowledge"), ending=ending, endings=endings(made.clauses), others=others, over=over,
+        names={one.id: one.name for one in others}, resting=list(dict.fromkeys(titled(kb, one) for one in resting)), most=SUPERSEDED,
+        seen=_seen(given) if given and ending else "",
     )  # fmt: skip
+
+
+def _seen(form: Form) -> str:
+    """What a form says is superseded and from when, as the page that shows it hands it back."""
+    return f"{str(form.get('effective', '')).strip()} {_supersedes(form)}"
 
 
 # --- editions --------------------------------------------------------------------------------------------------------
@@ -212,7 +250,11 @@ def _editions_page(
     current = editions.current_number(desk.db)
     rows = [(one, one.published_at.astimezone(LOCAL)) for one in editions.listed(desk.db)]
     waiting = next((one.digest for one, _ in rows if one.number == current), "") != base.digest_of(files)
+    stale: dict[str, dict[str, None]] = {}  # the titles of what rests on each clause, each once
+    for name, citation in found.stale if found else ():
+        source = say("frame.stale_clause", citation=citation)
+        stale.setdefault(source, {})[titled(desk.console.kb(), name)] = None
     return desk.page(
         "desk/knowledge_editions.html", rows=rows, current=current, waiting=waiting, found=found, asked=asked,
-        wrong=wrong, number=number,
+        wrong=wrong, number=number, stale=stale,
     )  # fmt: skip

@@ -3,7 +3,6 @@
 from datetime import date, datetime
 from typing import Any
 
-import yaml
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 
@@ -12,9 +11,9 @@ from bot.messages import Refused
 from bot.texts import say
 from bot.workdays import LOCAL, Workdays
 from handlers import desk as answering
-from knowledge import writing
 from knowledge.model import Cite
-from storage import audit, bodies, scope
+from knowledge.writing import Writer
+from storage import bodies, scope
 from storage.questions import Group
 
 READERS = (*scope.MAY["answer_questions"], "hotline")
@@ -41,19 +40,14 @@ def router(console: Console) -> APIRouter:
         with console.act(request, form, *scope.MAY["answer_questions"]) as desk:
             notice, _, clause = str(form.get("clause", "")).partition(" ")
             cite = Cite(notice=notice, clause=clause, quote=str(form.get("quote", "")).strip())
-            text = str(form.get("text", "")).strip()
+            text, folder = str(form.get("text", "")).strip(), console.settings.imported_notices
+            by = Writer(name=desk.person.name, id=desk.person.id)
             try:
                 with desk.db.begin_nested():
-                    done = answering.settle(desk.db, console.kb(), number, text, cite, desk.person.name, desk.now)
+                    done = answering.settle(desk.db, console.kb(), number, text, cite, by, folder, desk.now)
             except Refused as no:
                 return _one(desk, number, form, wrong=str(no))
-            audit.record(
-                desk.db, "answer", f"question:{number}", now=desk.now, role=desk.viewer.role_for("answer_questions"),
-                after={"clause": f"{notice} {clause}", "told": done.told},
-            )  # fmt: skip
-            entry = yaml.safe_load(done.draft)[0]
-            name = writing.save(console.settings.imported_notices, entry | {"binds": ""}, desk.person.name)
-            return desk.back(f"/console/knowledge/drafts/{name}", say("frame.answered", told=done.told))
+            return desk.back(f"/console/knowledge/drafts/{done.draft}", say("frame.answered", told=done.told))
 
     return routes
 

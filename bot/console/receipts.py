@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
@@ -12,11 +11,10 @@ from jinja2 import Environment
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot.broadcasts import message, opened
-from bot.console.download import HEADERS
-from bot.files import place
+from bot.console.download import listed
 from bot.workdays import LOCAL
 from knowledge.base import KnowledgeBase
-from storage import acknowledgements, broadcasts, files
+from storage import acknowledgements, broadcasts
 from storage.db import transaction
 from storage.models import Broadcast, Recipient
 from storage.scope import SYSTEM, Viewer, grants, serving
@@ -83,16 +81,9 @@ def router(
     def file(token: str, number: int) -> FileResponse:
         with transaction(sessions) as db:
             broadcast, _ = found(db, token)
-            kept = broadcast.files[number - 1] if 0 < number <= len(broadcast.files) else None
-            with serving(db, SYSTEM):
-                if kept and files.quarantined(db, kept["sha256"]):
-                    raise HTTPException(404, GONE)
-        path = place(folder, kept["sha256"]) if kept else None
-        if kept is None or path is None or not path.is_file():
+            handed = listed(db, folder, broadcast.files, number)
+        if handed is None:
             raise HTTPException(404, GONE)
-        headers = HEADERS | {
-            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(kept['name'] or str(number))}"
-        }
-        return FileResponse(path, media_type=kept["mime"] or "application/octet-stream", headers=headers)
+        return handed
 
     return routes

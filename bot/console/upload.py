@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment
 from sqlalchemy.orm import Session, sessionmaker
 
-from bot.files import KINDS, MOST_BYTES, keep, sniffed
+from bot.files import KINDS, MOST_BYTES, keep, not_taken, sniffed
 from bot.messages import Inbound, Media
 from bot.texts import say
 from bot.turns import TurnThread
@@ -45,10 +45,13 @@ def router(
                 raise HTTPException(404, say("files.link_gone"))
             return link, files.sent_since(db, link.channel, link.address, link.at)[0]
 
-    def found(digest: str) -> tuple[bool, bool]:
-        """Whether bytes are known, and whether they are shut away."""
+    def known(digest: str) -> bool:
         with transaction(sessions) as db, serving(db, SYSTEM):
-            return files.known(db, digest), files.quarantined(db, digest)
+            return files.known(db, digest)
+
+    def refusal(data: bytes) -> str:
+        with transaction(sessions) as db, serving(db, SYSTEM):
+            return not_taken(db, data)
 
     @routes.get("/f/up/{token}", response_class=HTMLResponse)
     def page(token: str) -> str:
@@ -66,10 +69,8 @@ def router(
                 raise HTTPException(409, say("inbox.link_full", most=uploads.MOST_FILES, megabytes=megabytes))
             data = await _read(request)
             mime, digest = sniffed(data), sha256(data).hexdigest()
-            if mime not in KINDS:
-                raise HTTPException(415, say("files.not_kept", kind=mime))
-            if (await run_in_threadpool(found, digest))[1]:
-                raise HTTPException(409, say("files.not_kept", kind="quarantined"))
+            if why := await run_in_threadpool(refusal, data):
+                raise HTTPException(409 if mime in KINDS else 415, why)
             await run_in_threadpool(keep, folder, data)
             name = unquote(request.headers.get("x-name", ""))[:200]
             media = Media(id=f"upload:{digest}", name=name, mime=mime, sha256=digest, size=len(data))
@@ -77,7 +78,7 @@ def router(
             reply = await asyncio.wrap_future(turns.submit(inbound, {"link_at": link.at}))
             if reply.route == "inbox.full":
                 raise HTTPException(409, reply.text)
-            if not (await run_in_threadpool(found, digest))[0]:
+            if not await run_in_threadpool(known, digest):
                 raise HTTPException(503, say("files.not_stored"))
             return {"text": reply.text}
 

@@ -240,9 +240,8 @@ def _warnings(
         year = f"，期限的年份暂按{basis.year}年推算" if basis else "，未写年份的期限没有推算"
         out.append(f"没有读到发文日期{year}。")
     out += [
-        f"{one.label}：“{said}”，如取代库中的文件或条款，请在确认时用 --supersedes 写明。"
-        for one in clauses
-        for said in _ENDS_ANOTHER.findall(one.full)
+        f"{label}：“{said}”，如取代库中的文件或条款，请在确认时写明（命令行用 --supersedes）。"
+        for label, said in endings(clauses)
     ]
     out += _gaps(clauses)
     out += _loose(clauses, text)
@@ -253,6 +252,11 @@ def _warnings(
         if due.on is None and not due.recurring and due.granularity not in ("period", "event")
     ]
     return out
+
+
+def endings(clauses: Sequence[Clause]) -> list[tuple[str, str]]:
+    """What a notice says of others that end: label and words."""
+    return [(one.label, said) for one in clauses for said in _ENDS_ANOTHER.findall(one.full)]
 
 
 _RUNS = (
@@ -400,13 +404,15 @@ def _file(draft: Draft, name: str, source: str, by: str) -> str:
     )
 
 
-def confirm(
-    name: str, number: str, reason: str, *, shipped: Path, folder: Path, on: date, by: str = "", supersedes: str = ""
-) -> Path:
-    """Make a notice's text official under its number, in a copy that stands before the shipped one.
+def confirmed(
+    name: str, number: str, reason: str, *, shipped: Path, folder: Path, on: date, by: str = "", supersedes: str = "",
+    effective: str = "",
+) -> str:  # fmt: skip
+    """A notice's file with its text official under its number, as `confirm` would keep it.
 
-    `supersedes` is what it takes out of force, as in the header. Raises KnowledgeError for an unknown notice, a number of
-    another shape, a text that is confirmed already, what it cannot supersede, or when whoever imported it would confirm it.
+    `supersedes` is what it takes out of force, `effective` the day from which, both as in the header. Raises
+    KnowledgeError for an unknown notice, a number of another shape, a text that is confirmed already, what it cannot
+    supersede, or when whoever imported it would confirm it.
     """
     stored = re.fullmatch(r"[\w.-]{1,80}", name) and next(
         (path for path in (folder / f"{name}.txt", shipped / f"{name}.txt") if path.is_file()), None
@@ -416,7 +422,7 @@ def confirm(
     if not _NUMBER.fullmatch(number):
         raise KnowledgeError([f"文号“{number}”无法识别，请写成 商办建函〔2020〕144号 这样的形式。"])
     if not reason.strip():
-        raise KnowledgeError(["请用 --reason 写明核对依据，例如 与印发件逐字核对一致。"])
+        raise KnowledgeError(["请写明核对依据（命令行用 --reason），例如 与印发件逐字核对一致。"])
     content = stored.read_text(encoding="utf-8")
     fields, text = header_of(content), content.partition("\n---\n")[2]
     if fields["text_status"] == "official":
@@ -425,17 +431,23 @@ def confirm(
         raise KnowledgeError([f"文本所标文号是{fields['number']}，与“{number}”不一致，请核对。"])
     importer = fields.get("imported_by")
     if importer and by in ("", importer):
-        raise KnowledgeError([f"{name} 由{importer}导入，须由另一人核对：请用 --by 写明确认人。"])
+        raise KnowledgeError([f"{name} 由{importer}导入，须由另一人核对（命令行用 --by 写明确认人）。"])
     reason = re.sub(r"\s+", " ", reason).strip()
     fields |= {"number": number, "text_status": "official", "confirmed": f"{on.isoformat()} {reason}"}
-    fields |= {"confirmed_by": by} if by else {}
-    fields |= {"supersedes": re.sub(r"\s+", " ", supersedes)} if supersedes else {}
+    given = {"confirmed_by": by, "supersedes": supersedes, "effective": effective}
+    fields |= {key: re.sub(r"\s+", " ", value) for key, value in given.items() if value}
     content = "".join(f"{key}: {value}\n" for key, value in fields.items()) + "---\n" + text
     made = parse_notice(content, f"{name}.txt")
     if made.supersedes:
         others = [*load_notices(folder), *load_notices(shipped)] if folder.is_dir() else load_notices(shipped)
         if wrong := problems([made, *(one for one in others if one.id != name)]):
             raise KnowledgeError([f"{of}：{remedy}" for of, remedy in wrong])
+    return content
+
+
+def confirm(name: str, number: str, reason: str, *, folder: Path, **given: Any) -> Path:  # Any: see confirmed
+    """Make a notice's text official under its number, in a copy that stands before the shipped one; see `confirmed`."""
+    content = confirmed(name, number, reason, folder=folder, **given)
     folder.mkdir(parents=True, exist_ok=True)
     fresh = folder / f".{name}.tmp"
     fresh.write_text(content, encoding="utf-8")
