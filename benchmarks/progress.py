@@ -78,7 +78,7 @@ def main() -> None:
     print(f"| 进度统计 of one province, {wanted:,} items | p50 | p95 |\n|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         print(f"| SQLite | {measure(f'sqlite:///{folder}/numbers.db', wanted)} |")
-    with server(durable=True) as postgres, postgres.database() as url:
+    with server() as postgres, postgres.database() as url:
         print(f"| PostgreSQL | {measure(url, wanted)} |")
 
 

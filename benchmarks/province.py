@@ -42,7 +42,7 @@ _KEY = b"a key for benchmarks, 32 bytes.."
 def databases() -> Iterator[Mapping[str, sessionmaker[Session]]]:
     """An empty, migrated database of each kind."""
     folder = Path(tempfile.mkdtemp())
-    with server(durable=True) as postgres, postgres.database() as url:
+    with server() as postgres, postgres.database() as url:
         made: dict[str, sessionmaker[Session]] = {}
         for name, at in (("SQLite", f"sqlite:///{folder}/bench.db"), ("PostgreSQL", url)):
             upgrade(at)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +34,6 @@ class Server:
 
     folder: str
     owner: str | None
-    options: Sequence[str]
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -51,7 +50,7 @@ class Server:
         """Start, and wait until it answers."""
         with open(f"{self.folder}/log", "a") as log:
             process = subprocess.Popen(
-                [_binaries() / "postgres", "-D", self.data, "-k", self.folder, "-c", "listen_addresses=", *self.options],
+                [_binaries() / "postgres", "-D", self.data, "-k", self.folder, "-c", "listen_addresses="],
                 cwd=self.folder, stdout=log, stderr=log, **self.as_owner,
             )  # fmt: skip
         self.running.append(process)
@@ -117,17 +116,14 @@ def _owner() -> str | None:
     return "postgres" if "postgres" in names else "nobody"
 
 
-QUICK = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off"]
-
-
 @contextmanager
-def server(*, durable: bool = False) -> Iterator[Server]:
-    """A PostgreSQL server with the migrated database `migrated`; unless `durable`, it outlives clients, not itself."""
+def server() -> Iterator[Server]:
+    """A PostgreSQL server with the migrated database `migrated`."""
     folder = tempfile.mkdtemp(prefix="countydesk-pg-")
     owner = _owner()
     if owner:
         shutil.chown(folder, owner)
-    made = Server(folder=folder, owner=owner, options=() if durable else QUICK)
+    made = Server(folder=folder, owner=owner)
     subprocess.run(
         [_binaries() / "initdb", "-D", made.data, "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync"],
         check=True, cwd=folder, stdout=subprocess.DEVNULL, **made.as_owner,

@@ -105,7 +105,7 @@ def settled(sessions: sessionmaker[Session], platform: WechatServer, falls: int,
 def test_a_database_that_falls_down_loses_nothing_and_doubles_nothing(platform: WechatServer) -> None:
     """One sender goes on through immediate shutdowns of its server."""
     chance, audience = random.Random(1), AUDIENCE if RESTARTS > 1 else AUDIENCE // 4
-    with server(durable=True) as postgres, postgres.database(like="migrated") as url:
+    with server() as postgres, postgres.database(like="migrated") as url:
         engine = make_engine(url)
         sessions = make_sessions(engine, KEY)
         announce(sessions, audience)
