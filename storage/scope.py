@@ -340,8 +340,7 @@ def _tell(connection: Connection, _cursor: object, statement: str, *_rest: objec
         return
     viewer = serves.get("viewer", NOBODY)
     if connection.info.get("told", NOBODY) != viewer:  # nobody is what a transaction begins with
-        driver: Any = connection.connection.driver_connection  # Any: psycopg's connection
-        driver.execute(_TELL, (told(viewer),))
+        connection.exec_driver_sql(_TELL, (told(viewer),))  # by the engine, which notices a lost connection
         connection.info["told"] = viewer
 
 
