@@ -78,7 +78,7 @@ def _page(made: Any) -> None:  # Any: python-docx has no types
 
 def _paragraph(made: Any, block: Text, font: str) -> None:
     paragraph = made.add_paragraph()
-    paragraph.paragraph_format.space_after = Pt(4)
+    paragraph.paragraph_format.space_before = paragraph.paragraph_format.space_after = Pt(4)
     if block.centred:
         paragraph.alignment = WD_ALIGN_PARAGRAPH.CENTER
     _run(paragraph, block.text, block.size, font, block.bold)
@@ -93,11 +93,15 @@ def _run(paragraph: Any, text: str, size: float, font: str, bold: bool = False) 
 def _table(made: Any, block: Table) -> None:
     table = made.add_table(rows=1, cols=len(block.header), style="Table Grid")
     table.alignment, table.autofit = WD_TABLE_ALIGNMENT.CENTER, False
+    for column, width in zip(table.columns, block.widths, strict=True):
+        column.width = Cm(width)  # what LibreOffice goes by; Word goes by the cells
     _cells(table.rows[0].cells, block.header, block.widths, bold=True)
     header = OxmlElement("w:tblHeader")  # repeated on every page
     table.rows[0]._tr.get_or_add_trPr().append(header)
     for row in block.rows:
-        _cells(table.add_row().cells, row, block.widths, bold=False)
+        made_row = table.add_row()
+        made_row._tr.get_or_add_trPr().append(OxmlElement("w:cantSplit"))
+        _cells(made_row.cells, row, block.widths, bold=False)
 
 
 def _cells(cells: Sequence[Any], texts: Sequence[str], widths: Sequence[float], *, bold: bool) -> None:

@@ -75,6 +75,8 @@ def write(paper: Paper) -> bytes:
         else:
             for line in filter(None, part.splitlines()):
                 _paragraph(made, line, BODY, BODY_PT, indent_pt=2 * BODY_PT)
+    if paper.signed:
+        made.paragraphs[-1].paragraph_format.keep_with_next = True  # a signature never has a page to itself
     for number, line in enumerate(paper.signed):
         made_line = _paragraph(made, line, BODY, BODY_PT, align=WD_ALIGN_PARAGRAPH.RIGHT, keep=True)
         made_line.paragraph_format.right_indent = Pt(2 * BODY_PT)

@@ -123,10 +123,10 @@ def paper(turn: Turn, seen: Seen) -> bytes:
     """The result as a .docx: body, year and day, every point with answer, clause and quotation, the table of projects."""
     year = seen.result.batch_year
     blocks: list[Text | Table] = [
-        Text(text=line) for line in say("results.paper_head", seen=seen, year=year, conclusion=conclusion(seen)).split("\n")
+        Text(text=line, size=12) for line in say("results.paper_head", seen=seen, year=year, conclusion=conclusion(seen)).split("\n")
     ]  # fmt: skip
     header = say("results.paper_columns").split("|")
-    blocks.append(Table(header=header, rows=_paper_rows(turn, seen), widths=(1, 4.4, 3.2, 3, 4)))
+    blocks.append(Table(header=header, rows=_paper_rows(turn, seen), widths=(1.2, 4.1, 2.8, 3.3, 4.2)))
     if rows := rows_of(seen):
         shown = [
             (str(place), row["project"], row["unit"], row["amount"], say("results.informed", informed=row["informed"]))
@@ -134,7 +134,7 @@ def paper(turn: Turn, seen: Seen) -> bytes:
         ]
         blocks.append(Text(text=say("results.paper_table")))
         blocks.append(
-            Table(header=say("results.paper_project_columns").split("|"), rows=shown, widths=(1, 4.8, 4.8, 2.4, 2.6))
+            Table(header=say("results.paper_project_columns").split("|"), rows=shown, widths=(1.2, 4.7, 4.7, 2.4, 2.6))
         )
     notes = say("results.paper_foot", notes=seen.notes, edition=seen.result.edition)
     blocks += [Text(text=line, size=12) for line in notes.split("\n")]

@@ -427,9 +427,9 @@ def label(turn: Turn) -> Reply:
     channel = turn.given.get("report_channel", "")
     blocks = [
         Text(text="", size=60),
-        Text(text=words[1], size=44, bold=True, centred=True),
+        Text(text=words[1], size=48, bold=True, centred=True),  # nine to a line: 全国电子商务进农村 / 综合示范项目
         Text(text="", size=44),
-        Text(text=say("checks.label_channel", channel=channel), size=26, centred=True),
+        Text(text=say("checks.label_channel", channel=channel), size=22, centred=True),
     ]
     body_id = turn.user.body_id if turn.user else None
     data = documents.write("", blocks)

@@ -74,6 +74,8 @@ def _next(turn: Turn, item: Item) -> list[Option]:
         found.append(Option(label="阶段完成", value=f"阶段完成 {at}"))
     if evidence.materials(turn.db, item):
         found.append(Option(label="看材料", value=f"看材料 #{item.id}"))
+    if item.state in ("closed", "confirmed", "reopened") and turn.viewer.may("make_papers"):
+        found.append(Option(label="出回头看记录", value=f"出回头看记录 #{item.id}"))
     return found
 
 

@@ -76,7 +76,7 @@ def export(turn: Turn) -> Reply:
     ]
     head = say("submissions.checklist_head", province=turn.given.get("province", ""), today=_today(turn))
     table = Table(
-        header=say("submissions.checklist_columns").split("|"), rows=rows, widths=(0.9, 3.2, 3, 3.2, 4.2, 1.3)
+        header=say("submissions.checklist_columns").split("|"), rows=rows, widths=(1.2, 2.5, 2.4, 3, 4.9, 1.6)
     )
     notes = [Text(text=note, size=12) for note in _notes(turn)]
     data = documents.write(say("submissions.checklist_title"), [Text(text=head), table, *notes])

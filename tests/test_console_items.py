@@ -40,6 +40,12 @@ def test_a_review_with_two_signatures(desk_site: str) -> None:
         assert "已办1项" in officer.post("/console/items", data=form).text
         assert "未办1项" in officer.post("/console/items", data=form).text  # the version that the list showed is past
         assert "请把必填的内容填完整" in send(officer, number, "propose", method="材料审核", finding=" ")
+        again = send(officer, number, "propose", method="现场考察", finding="材料齐全", record="去过了")
+        assert "请写明考察的日期" in again  # and what was written stands there to be mended
+        assert (
+            "<option selected>现场考察" in again
+            and again.count("材料齐全</textarea>") == again.count("去过了</textarea>") == 1
+        )
         assert "提请销号" in send(officer, number, "propose", method="材料审核", finding="材料齐全")
         assert officer.post(f"/console/items/{number}/close", data={"csrf": token_of(page)}).status_code == 200
         assert "待签批" in officer.get(f"/console/items/{number}").text  # whoever reviewed does not sign

@@ -61,7 +61,7 @@ def router(console: Console) -> APIRouter:
                 with desk.db.begin_nested():
                     changed = _apply(desk, item, event, form)
             except Refused as no:
-                return _one(desk, _seen(desk, number), wrong=str(no))
+                return _one(desk, _seen(desk, number), str(no), event, form)
             return desk.back(f"/console/items/{number}", _done(desk, changed, event))
 
     @routes.post("/console/items")
@@ -151,7 +151,8 @@ def _seen(desk: Desk, number: int) -> Item:
         raise HTTPException(404) from None
 
 
-def _one(desk: Desk, item: Item, wrong: str = "") -> HTMLResponse:
+def _one(desk: Desk, item: Item, wrong: str = "", tried: str = "", given: Form | None = None) -> HTMLResponse:
+    """An item's page; what was `given` for an event that was refused stands in its form again."""
     turn = desk.turn()
     lines = shared.checklist(turn, item)
     names = {line.id: line.text for line in lines}
@@ -168,7 +169,7 @@ def _one(desk: Desk, item: Item, wrong: str = "") -> HTMLResponse:
     possible = shared.possible(turn, [item])[item.id]
     allowed = [event for event in TRANSITIONS if event not in BY_CHAT and event in possible]
     return desk.page(
-        "desk/item.html", item=item, place=shared.place_of(turn, item), wrong=wrong, trail=trail, states=STATES,
+        "desk/item.html", item=item, place=shared.place_of(turn, item), wrong=wrong, trail=trail, states=STATES, tried=tried, given=given or {},
         state=STATES[item.state], overdue=items.overdue_days(item, _today(desk)),  # type: ignore[index]  # as above
         overdue_first=items.overdue_days(item, _today(desk), original=True),
         lines=shared.lines_shown(turn, lines), missing={line.id for line in shared.gaps(turn, item)},

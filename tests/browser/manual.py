@@ -30,13 +30,23 @@ SHOTS: tuple[tuple[str, Sequence[str], str], ...] = (  # whose conversation, wha
     ("clerk", ("填报资金", "2000", "1760.5", "1500", "今天"), "funds"),
     ("clerk", ("确认", "出整改情况报告"), "paper"),
     ("head", ("我是样例庚", "待我确认"), "confirm"),
+    ("officer", ("我是样例子", "回头看记录 #8", "回头看", "现场考察"), "visit-asked"),
+    (
+        "officer",
+        ("4月22日，样例子、李某，城关镇站点和县仓储中心", "没有照片", "实地查看3个站点，台账与实物一致", "通过"),
+        "visit",
+    ),
 )
 DESKS = (  # who opens which page of the console, the picture of it, and whether it is shown beyond the first screen
     ("样例子", "board", "board", False),
     ("样例子", "items?q=三家快递只合用场地", "item", True),
     ("样例子", "reminders", "reminders", False),
     ("样例寅", "hotline", "hotline", True),
+    ("样例子", "items?q=带动贫困户名单未核实", "check", True),
+    ("样例子", "items?q=帮扶台账不全", "follow-up", True),
+    ("样例子", "broadcasts/new", "compose", True),
 )
+VISIT = {"提请销号": ("霍城镇、清泉镇站点", "逐户核对30户，名单与台账一致"), "回头看通过": ("城关镇站点和县仓储中心", "台账与实物一致")}  # fmt: skip
 INVITING = ("邀请", "县级经办人", "李明", "跳过", "跳过", "跳过")
 
 
@@ -71,7 +81,7 @@ def opened(browser: Browser, site: str) -> Page:
 
 def make(browser: Browser, site: str) -> None:
     """Hold the conversations and keep their pictures."""
-    pages = {who: opened(browser, site) for who in ("stranger", "clerk", "head", "newcomer")}
+    pages = {who: opened(browser, site) for who in ("stranger", "clerk", "head", "officer", "newcomer")}
     for who, said, name in SHOTS:
         for text in said:
             say(pages[who], text)
@@ -98,8 +108,23 @@ def make_desks(browser: Browser, site: str) -> None:
             page.keyboard.press("Control+Enter")
             page.locator("#county").select_option(label="秦安县")
             page.get_by_role("heading", name="可再问").wait_for()
-        shot = Image.open(io.BytesIO(page.screenshot(full_page=whole)))
-        shot.convert("RGB").quantize(COLOURS).save(IMAGES / f"manual-desk-{name}.png", optimize=True)
+        if name in ("check", "follow-up"):
+            shot = _visit(page, "提请销号" if name == "check" else "回头看通过")
+        else:
+            shot = page.screenshot(full_page=whole)
+        small = Image.open(io.BytesIO(shot)).convert("RGB").quantize(COLOURS)
+        small.save(IMAGES / f"manual-desk-{name}.png", optimize=True)
+
+
+def _visit(page: Page, verb: str) -> bytes:
+    """The filled in form of a check on the spot."""
+    page.locator("table.rows th a").first.press("Enter")
+    form = page.get_by_role("form", name=verb, exact=True)
+    form.get_by_label("核查方式").select_option("现场考察")
+    where, finding = VISIT[verb]
+    form.get_by_label("核查发现").fill(finding)
+    form.get_by_label("记录").fill(f"4月22日，样例子、李某，{where}")
+    return form.screenshot()
 
 
 if __name__ == "__main__":
