@@ -100,6 +100,18 @@ def test_the_encoder_is_never_asked_within_a_turn(
     assert len(encoder.asked) == len(set(encoder.asked)) >= 8
 
 
+@pytest.mark.expects_error
+def test_an_encoder_that_breaks_costs_one_answer(
+    sessions: sessionmaker[Session], dense: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(semantic, "_model", lambda: None)
+    monkeypatch.setattr(semantic, "_AT_HAND", {})
+    made = TurnThread(assistant(dense), sessions)
+    routes = [made.submit(said(words, who)).result(timeout=30).route for words, who in ((NEW, "a"), ("菜单", "b"))]
+    made.stop()
+    assert routes == ["apology", "menu"]
+
+
 def test_what_is_late_is_answered_after_the_others_and_nobody_overtakes_themselves(
     sessions: sessionmaker[Session], kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
