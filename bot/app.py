@@ -72,7 +72,7 @@ from knowledge.base import KnowledgeBase, load
 from storage import acknowledgements, bodies, broadcasts, editions
 from storage import questions as asked
 from storage.audit import seal
-from storage.db import make_engine, make_sessions, transaction
+from storage.db import make_engine, make_sessions, reading, transaction
 from storage.deliveries import Guard
 from storage.models import Base
 from storage.scope import SYSTEM, serving
@@ -270,7 +270,7 @@ def published(sessions: sessionmaker[Session], chosen: Settings, now: datetime) 
 
 def follow(turns: TurnThread, sessions: sessionmaker[Session], remade: Callable[[], Assistant]) -> None:
     """Let the turns go on with the current edition when another one has been made current meanwhile."""
-    with transaction(sessions) as db:
+    with reading(sessions) as db:
         number = editions.current_number(db)
     if number != turns.kb.number:
         turns.use(remade())

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from storage import reminders
-from storage.db import transaction
+from storage.db import reading
 from storage.models import Delivery, Exchange, Occurrence
 
 LOCALS = ("127.0.0.1", "::1")
@@ -26,7 +26,7 @@ class _Numbers(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         now = self._clock()
-        with transaction(self._sessions) as db:
+        with reading(self._sessions) as db:
             for name, table in (("deliveries", Delivery), ("reminders", Occurrence)):
                 family = GaugeMetricFamily(f"countydesk_{name}", f"{name} by state", labels=["state"])
                 for state, count in db.execute(select(table.state, func.count()).group_by(table.state)).all():

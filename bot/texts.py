@@ -51,5 +51,15 @@ def _module(stem: str) -> Any:  # Any: a Jinja2 module has its macros as attribu
 
 def say(name: str, /, **values: Any) -> str:  # Any: macros take what their message needs
     """Render the message `stem.part`: macro `part` of stem.j2. Raises on an unknown message or a missing value."""
+    return _rendered(name, **values) if values else _fixed(name)
+
+
+def _rendered(name: str, /, **values: Any) -> str:  # Any: as above
     stem, _, part = name.partition(".")
     return str(getattr(_module(stem), part)(**values)).strip()
+
+
+@cache
+def _fixed(name: str) -> str:
+    """A message without values, which is always the same."""
+    return _rendered(name)

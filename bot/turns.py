@@ -190,18 +190,14 @@ class TurnThread:
         try:
             with transaction(self._sessions) as db:
                 replies = self._turns(db, batch)
-        except NotAtHand as wanted:
-            vector(wanted.text)  # what preparing does not foresee: a follow-up to a turn that was under way then
+        except NotAtHand as wanted:  # preparing did not foresee it: a choice, a follow-up to a turn under way
+            try:
+                vector(wanted.text)
+            except Exception as error:  # the turn boundary: who needs it is told
+                return self._failed(batch, error)
             return self._answer(batch)
         except _Failed as failed:
-            if len(batch) > 1:
-                for waiting in batch:
-                    self._answer([waiting])
-                return
-            reference = secrets.token_hex(4)
-            channel = batch[0].inbound.channel
-            log.error("turn failed", reference=reference, channel=channel, exc_info=failed.__cause__)
-            replies = [apology(batch[0].inbound, reference)]
+            return self._failed(batch, failed.__cause__)
         except Exception as error:  # the turn boundary: nothing of this commit is stored, everybody is told
             log.exception("commit failed", turns=len(batch))
             for waiting in batch:
@@ -209,6 +205,16 @@ class TurnThread:
             return
         for waiting, reply in zip(batch, replies, strict=True):
             waiting.reply.set_result(reply)
+
+    def _failed(self, batch: list[_Waiting], cause: BaseException | None) -> None:
+        """Let each of several try alone; apologise to one."""
+        if len(batch) > 1:
+            for waiting in batch:
+                self._answer([waiting])
+            return
+        [waiting], reference = batch, secrets.token_hex(4)
+        log.error("turn failed", reference=reference, channel=waiting.inbound.channel, exc_info=cause)
+        waiting.reply.set_result(apology(waiting.inbound, reference))
 
     def _turns(self, db: Session, batch: list[_Waiting]) -> list[Reply]:
         try:

@@ -47,6 +47,8 @@ _EXCHANGE = select(Exchange.id).where(
 )
 # inline: a question's number would be of no use, and is not for everybody to see
 _RECORD_QUESTION = insert(_TABLES["question"]).values(exchange_id=_EXCHANGE.scalar_subquery()).inline()
+_JSON = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make an encoder for each
+_NEW = inspect(Conversation).class_manager.new_instance
 _OWED = "owed"  # the key in a session's info of what turns have put off
 
 
@@ -97,7 +99,7 @@ def write(db: Session, exchange: Exchange, said: str, reply: Mapping[str, Any]) 
 
 
 def _encrypted(db: Session, said: str, reply: Mapping[str, Any]) -> tuple[str, str]:
-    return secrets.encrypt(db, said) if said else "", secrets.encrypt(db, json.dumps(reply, ensure_ascii=False))
+    return secrets.encrypt(db, said) if said else "", secrets.encrypt(db, _JSON(reply))
 
 
 def stored_reply(db: Session, channel: str, message_id: str) -> dict[str, Any] | None:
@@ -119,8 +121,15 @@ def arrival(db: Session, channel: str, address: str, message_id: str) -> Arrival
         reply=None if stored is None else _reply(db, stored),
         person_id=person_id,
         waits=waits,
-        conversation=None if number is None else Conversation(**held),
+        conversation=None if number is None else _loaded(held),
     )
+
+
+def _loaded(held: dict[str, Any]) -> Conversation:
+    """A conversation with what its row holds, as a query would load it; its constructor takes each value for a change."""
+    made: Conversation = _NEW()
+    vars(made).update(held)
+    return made
 
 
 def open_conversation(

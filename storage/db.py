@@ -1,11 +1,14 @@
 """The database: engine and sessions. SQLite is set up for one writer that never loses a turn; PostgreSQL for several."""
 
 import sqlite3
+import threading
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import DateTime, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.engine import Dialect
@@ -20,6 +23,43 @@ WAL_SINCE = (
 )  # two connections in WAL mode can corrupt a file of an older SQLite: docs/decisions/0005-sqlite.md
 READS = "reads"  # the execution option of a connection that changes nothing
 LIMITS = "-c lock_timeout=10s -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s -c timezone=UTC"
+
+
+class Gate:
+    """Lets the threads of this process write one after the other, in the order in which they came.
+
+    SQLite lets those who wait try again every tenth of a second: beside turns without end they would hardly ever hit
+    upon the moment between two of them.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: deque[threading.Event] = deque()  # the first one is through
+        self._lock = threading.Lock()
+        self._within = threading.local()
+
+    @contextmanager
+    def passed(self) -> Iterator[None]:
+        """Wait for one's turn; who is through already does not wait for themselves."""
+        if getattr(self._within, "yes", False):
+            yield
+            return
+        mine = threading.Event()
+        with self._lock:
+            self.waiting.append(mine)
+            self.waiting[0].set()
+        mine.wait()
+        self._within.yes = True
+        try:
+            yield
+        finally:
+            self._within.yes = False
+            with self._lock:
+                self.waiting.popleft()
+                if self.waiting:
+                    self.waiting[0].set()
+
+
+_GATES: WeakKeyDictionary[Engine, Gate] = WeakKeyDictionary()  # of SQLite databases
 
 
 class Unfit(Exception):
@@ -62,6 +102,7 @@ def make_engine(url: str) -> Engine:
     # An error's message must not carry what people typed into the log: hide_parameters.
     connect = {"check_same_thread": False, "timeout": 30}
     engine = create_engine(url, module=driver, connect_args=connect, hide_parameters=True, **options)
+    _GATES[engine] = Gate()
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: object) -> None:  # Any: the driver's own connection
@@ -138,8 +179,14 @@ def make_sessions(engine: Engine, data_key: bytes = b"", audit_key: bytes = b"")
 @contextmanager
 def transaction(sessions: sessionmaker[Session]) -> Iterator[Session]:
     """One transaction: committed at the end, rolled back on any error."""
-    with sessions() as db, db.begin():
+    gate = gate_of(sessions)
+    with gate.passed() if gate else nullcontext(), sessions() as db, db.begin():
         yield db
+
+
+def gate_of(sessions: sessionmaker[Session]) -> Gate | None:
+    """What those who write pass one after the other; None where several can."""
+    return _GATES.get(sessions.kw["bind"])
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from threading import Event
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from bot.messages import Inbound, Reply, Turn
 from bot.turns import Outlook, TurnThread
 from knowledge import semantic
 from knowledge.base import KnowledgeBase
-from storage.db import transaction
+from storage.db import gate_of, transaction
 from storage.models import Pace
 from tests.conftest import JUNE
 
@@ -100,6 +100,18 @@ def test_the_encoder_is_never_asked_within_a_turn(
     assert len(encoder.asked) == len(set(encoder.asked)) >= 8
 
 
+@pytest.mark.expects_error
+def test_an_encoder_that_breaks_costs_one_answer(
+    sessions: sessionmaker[Session], dense: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(semantic, "_model", lambda: None)
+    monkeypatch.setattr(semantic, "_AT_HAND", {})
+    made = TurnThread(assistant(dense), sessions)
+    routes = [made.submit(said(words, who)).result(timeout=30).route for words, who in ((NEW, "a"), ("菜单", "b"))]
+    made.stop()
+    assert routes == ["apology", "menu"]
+
+
 def test_what_is_late_is_answered_after_the_others_and_nobody_overtakes_themselves(
     sessions: sessionmaker[Session], kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,3 +149,39 @@ def test_what_is_late_is_answered_after_the_others_and_nobody_overtakes_themselv
     assert told == [("a", soon), ("b", soon), ("c", late), ("d", late), ("e", full), ("c", full), ("f", soon)]
     order = ["first 菜单", "a 菜单", "b 菜单", "f 菜单", "c 菜单", "d 菜单", "e 菜单", "c 帮助"]
     assert answered == order
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # on PostgreSQL nobody waits for the turns
+def test_who_waits_to_write_comes_before_the_next_turns(
+    sessions: sessionmaker[Session], kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "TOGETHER", 1)
+    gate = gate_of(sessions)
+    assert gate is not None
+    begun, go_on, done = Event(), Event(), list[str]()
+    plain = assistant(kb)
+
+    def after(turn: Turn, reply: Reply) -> Reply:
+        begun.set()
+        assert go_on.wait(30)
+        done.append(turn.inbound.address)
+        return reply
+
+    def writes() -> None:
+        with transaction(sessions) as db:
+            db.add(Pace(channel="other", free_s=0.0, on=JUNE.date(), used=0))
+            done.append("writer")
+
+    made = TurnThread(replace(plain, handlers=replace(plain.handlers, after=after)), sessions)
+    waiting = [made.submit(said("菜单", who)) for who in ("first", "second")]
+    assert begun.wait(30)
+    writer = Thread(target=writes)
+    writer.start()
+    while len(gate.waiting) < 2:  # until the writer is in line
+        assert writer.is_alive()
+    go_on.set()
+    writer.join(30)
+    for one in waiting:
+        one.result(timeout=30)
+    made.stop()
+    assert done == ["first", "writer", "second"]

@@ -16,7 +16,7 @@ from bot.messages import Inbound, Media, Reply, Undeliverable
 from bot.turns import TurnThread
 from knowledge.facts import KINDS, parse_fact
 from storage import conversations
-from storage.db import transaction
+from storage.db import reading, transaction
 from storage.models import Exchange
 
 COOKIE = "countydesk_visitor"
@@ -123,7 +123,7 @@ def router(turns: TurnThread, sessions: sessionmaker[Session], key: bytes, clock
         visitor = visitor_of(countydesk_visitor, key)
         if visitor is None:
             return {"exchanges": []}
-        with transaction(sessions) as db:
+        with reading(sessions) as db:
             recent = conversations.recent_exchanges(db, "web", visitor, SHOWN)
             return {"exchanges": [_exchange(db, one) for one in recent]}
 
@@ -132,7 +132,7 @@ def router(turns: TurnThread, sessions: sessionmaker[Session], key: bytes, clock
         visitor = visitor_of(countydesk_visitor, key)
         if visitor is None:
             return {"exchanges": []}
-        with transaction(sessions) as db:
+        with reading(sessions) as db:
             pushed = conversations.pushed_since(db, "web", visitor, after)
             return {"exchanges": [_exchange(db, one) for one in pushed]}
 

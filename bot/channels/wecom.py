@@ -29,7 +29,7 @@ from bot.settings import Wecom as Chosen
 from bot.texts import say
 from bot.turns import TurnThread
 from storage import conversations
-from storage.db import transaction
+from storage.db import reading, transaction
 
 LIMIT = 2040  # bytes of text; WeCom cuts at 2,048
 ANSWER_S = 4.0  # WeCom waits 5 s
@@ -241,7 +241,7 @@ class Wecom:
 
     def _entered(self, member: str) -> Inbound | None:
         """Greet somebody who opens the application for the first time; later on they come to work."""
-        with transaction(self._sessions) as db:
+        with reading(self._sessions) as db:
             known = conversations.recent_exchanges(db, self.name, member, 1)
         number = f"{conversations.EVENT}{digest(member)}"
         at = self._clock()
