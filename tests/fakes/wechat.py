@@ -54,6 +54,7 @@ class WechatServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # an answer in one packet: the body of a second one waits 40 ms for the first to be confirmed
 
             def do_GET(self) -> None:
                 server._serve(self, {})
