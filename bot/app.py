@@ -34,6 +34,7 @@ from bot.demo import counties, populate, seed
 from bot.dialogue import Assistant, Handlers
 from bot.files import Fetcher
 from bot.installation import Clock, clock_of, open_database, settings
+from bot.items import gone
 from bot.jobs import Jobs
 from bot.messages import Reply, Turn
 from bot.metrics import metrics
@@ -204,6 +205,7 @@ def guarding(office: digests.Desk, clock: Clock) -> dict[str, Guard]:
     """What is looked at again before it is sent, by the first word of its source."""
     return {
         digests.SOURCE: digests.guard(office, clock),
+        "item": gone,
         "broadcast": in_hours(broadcasts.gone, office.hours, clock),
         "nudge": in_hours(acknowledgements.settled, office.hours, clock),
     }

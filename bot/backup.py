@@ -90,13 +90,8 @@ def restore(chosen: Settings, folder: Path, now: datetime) -> Restored:
     if _occupied(url):
         raise Refused(say("backup.occupied", url=url.render_as_string()))
     if manifest["database"] == "sqlite":
-        found = _into_sqlite(chosen, manifest, folder, Path(url.database or ""), now)
-    else:
-        found = _into_postgresql(chosen, manifest, folder, url, now)
-    for name in FOLDERS:
-        if (folder / name).is_dir():
-            shutil.copytree(folder / name, chosen.paths.data / name, dirs_exist_ok=True)
-    return found
+        return _into_sqlite(chosen, manifest, folder, Path(url.database or ""), now)
+    return _into_postgresql(chosen, manifest, folder, url, now)
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -243,6 +238,7 @@ def _into_sqlite(chosen: Settings, manifest: Mapping[str, Any], folder: Path, ta
     try:
         shutil.copyfile(folder / DATABASES["sqlite"], partial)
         found = _settled(chosen, manifest, f"sqlite:///{partial}", now)
+        _bring_folders(chosen, folder)
         for old in (target, target.with_name(f"{target.name}-wal"), target.with_name(f"{target.name}-shm")):
             old.unlink(missing_ok=True)
         _to_disk(partial)
@@ -259,7 +255,9 @@ def _into_postgresql(chosen: Settings, manifest: Mapping[str, Any], folder: Path
     _clear(engine)
     try:
         _postgresql("pg_restore", url, "--clean", "--if-exists", *words, str(folder / DATABASES["postgresql"]))
-        return _settled(chosen, manifest, chosen.database_url, now)
+        found = _settled(chosen, manifest, chosen.database_url, now)
+        _bring_folders(chosen, folder)
+        return found
     except BaseException as error:
         _clear(engine)
         if isinstance(error, subprocess.CalledProcessError):
@@ -267,6 +265,16 @@ def _into_postgresql(chosen: Settings, manifest: Mapping[str, Any], folder: Path
         raise
     finally:
         engine.dispose()
+
+
+def _bring_folders(chosen: Settings, folder: Path) -> None:
+    """Bring back the files while the database can still be given up: a half restored one would be refused as occupied."""
+    try:
+        for name in FOLDERS:
+            if (folder / name).is_dir():
+                shutil.copytree(folder / name, chosen.paths.data / name, dirs_exist_ok=True)
+    except OSError as error:
+        raise Refused(say("backup.failed", error=str(error))) from error
 
 
 def _clear(engine: Engine) -> None:

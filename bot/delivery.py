@@ -22,7 +22,7 @@ from bot.channels import Channel
 from bot.commits import Commits, Work
 from bot.messages import ChannelStopped, Reply, TemporaryFailure, Undeliverable
 from bot.pacing import Later, Pacer
-from storage import bindings, deliveries, reminders
+from storage import audit, bindings, deliveries, reminders
 from storage.db import reading, transaction
 from storage.models import Delivery
 
@@ -281,7 +281,12 @@ class Dispatcher:
         def note(db: Session) -> None:
             binding = bindings.live(db, channel.name, address)
             if binding is not None:
-                bindings.end(db, binding, f"平台返回{trouble.code}", self.clock())
+                why = f"平台返回{trouble.code}"
+                bindings.end(db, binding, why, self.clock())
+                audit.record(
+                    db, "unbind", f"person:{binding.person_id}", now=self.clock(), role="system",
+                    after={"channel": channel.name}, reason=why,
+                )  # fmt: skip
 
         self._commits.run(note)
 

@@ -264,7 +264,7 @@ class Assistant:
             turn.conversation.flow, turn.conversation.answers = None, []
             return Reply(text=say("dialogue.cancelled", title=flow.title), route="cancel")
         if word in ("返回", "上一步"):
-            turn.conversation.answers = turn.conversation.answers[:-1]
+            turn.conversation.answers = flow.back(turn.conversation.answers)
             return self._advance(turn, flow)
         step = flow.next_step(dict(turn.conversation.answers))
         assert step is not None  # a form without an open step has ended

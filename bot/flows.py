@@ -3,7 +3,7 @@
 The next question is a pure function of the answers, so going back, resuming and correcting need no code of their own.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ class Answered:
 class Step:
     """One question. `parse` turns what was typed into a JSON value or raises Invalid; `when` says if it applies.
 
+    `sets` is the key that the answer goes to where that is not the step's own.
+
     Where the words or the choices depend on the earlier answers, `ask` and `options` are functions of them.
     """
 
@@ -35,6 +37,7 @@ class Step:
     parse: Callable[[Turn, str], Any]  # Any: the JSON value of the answer, Answered, or a tuple of these
     options: tuple[Option, ...] | Callable[[Turn, Answers], tuple[Option, ...]] = ()
     when: Callable[[Answers], bool] = lambda answers: True
+    sets: str = ""
 
     def asked(self, turn: Turn, answers: Answers) -> str:
         return self.ask(turn, answers) if callable(self.ask) else self.ask
@@ -56,6 +59,12 @@ class Flow:
     def next_step(self, answers: Answers) -> Step | None:
         """The first step that applies and is not answered yet."""
         return next((step for step in self.steps if step.key not in answers and step.when(answers)), None)
+
+    def back(self, answers: Sequence[Any]) -> list[Any]:  # Any: pairs of key and answer, in the order given
+        """The answers up to the last that a step gave; all of them where there is none but what the form began with."""
+        given = {step.sets or step.key for step in self.steps}
+        last = next((place for place, pair in reversed(list(enumerate(answers))) if pair[0] in given), len(answers))
+        return list(answers[:last])
 
     def step(self, key: str) -> Step:
         return next(step for step in self.steps if step.key == key)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from bot.dialogue import Route
 from bot.flows import Answers, Flow, Step
 from bot.inputs import asks, coming_day
@@ -14,7 +16,7 @@ from bot.texts import say
 from bot.workdays import LOCAL
 from knowledge.checklists import Line
 from storage import bodies, deliveries, evidence, items, milestones, people, scope
-from storage.models import Body, Item, Person
+from storage.models import Body, Delivery, Item, Person
 
 SHOWN = 20  # items in one list
 CARD_LIMIT = 600  # characters
@@ -283,6 +285,19 @@ def tell(turn: Turn, item: Item, event: str, said: items.Said) -> None:
                     why=say("items.why", role=scope.ROLES[role], place=place_of(turn, item), event=event),
                     now=turn.now,
                 )
+
+
+def gone(db: Session, delivery: Delivery) -> str | None:
+    """Why a message about an item must not go out any more: its recipient no longer sees the item."""
+    kind, _, number = delivery.recipient.partition(":")
+    if kind != "person":
+        return None
+    with scope.serving(db, scope.Viewer(person_id=int(number), grants=scope.grants(db, int(number)))):
+        try:
+            items.seen(db, int(delivery.source.partition(":")[2]))
+        except items.NotFound:
+            return "left"
+    return None
 
 
 # --- forms ---------------------------------------------------------------------------------------------------------

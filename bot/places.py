@@ -71,7 +71,7 @@ def which(action: str | None) -> Step:
         found = bodies.visible(turn.db, OFFERED)
         return tuple(Option(label=body.name, value=body.division_code) for body in found)
 
-    return Step(key="search", ask=say("places.which_body"), parse=parse, options=offered, when=_no_body)
+    return Step(key="search", ask=say("places.which_body"), parse=parse, options=offered, when=_no_body, sets="body")
 
 
 def _no_body(answers: Answers) -> bool:

@@ -61,7 +61,7 @@ def _try(turn: Turn, typed: str) -> Invitation | None:
     found = invitations.open_for(turn.db, code, turn.now) if code else None
     if found is None:
         invitations.miss(turn.db, channel, address, turn.now)
-        if (count := invitations.misses(turn.db, day)) == MISSES_A_DAY:
+        if (count := invitations.misses(turn.db, day, channel)) == MISSES_A_DAY:
             log.error("invitation codes are being guessed", misses=count, channel=channel)
     return found
 
@@ -70,10 +70,13 @@ def _midnight(now: datetime) -> datetime:
     return now.astimezone(LOCAL).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _load(turn: Turn, number: int) -> tuple[Invitation, Person]:
-    """The invitation of an open form. Raises Refused when it has been used or has run out since."""
+def _load(turn: Turn, number: int, *, decides: bool = False) -> tuple[Invitation, Person]:
+    """The invitation of an open form. Raises Refused when it has been used or has run out since.
+
+    Of two who decide about one at the same time, the second waits and is refused.
+    """
     with scope.serving(turn.db, scope.SYSTEM):
-        found = turn.db.get_one(Invitation, number)
+        found = turn.db.get_one(Invitation, number, populate_existing=decides, with_for_update=decides or None)
         if found.used_at or found.revoked_at or found.expires_at <= turn.now:
             raise Refused(say("binding.unusable", tries=TRIES_AN_HOUR))
         return found, turn.db.get_one(Person, found.person_id)
@@ -98,10 +101,11 @@ def _read_consent(_turn: Turn, text: str) -> bool:
 
 
 def _decide(turn: Turn, answers: Answers) -> Reply:
-    invitation, person = _load(turn, answers["invitation"])
+    invitation, person = _load(turn, answers["invitation"], decides=True)
     if not answers["consent"]:
         return _not_me(turn, invitation, person)
     person = _same_person(turn, person)
+    _leave(turn, person)
     with scope.serving(turn.db, scope.SYSTEM):
         _accept(turn, invitation, person)
     scope.enter(turn.db, person, turn.inbound.channel)
@@ -118,11 +122,18 @@ def _same_person(turn: Turn, invited: Person) -> Person:
     known = turn.user
     if known is None or known.id == invited.id or known.name != invited.name or invited.consent is not None:
         return invited
-    with scope.serving(turn.db, scope.SYSTEM):
-        invited.erased_at, invited.name = turn.now, f"用户#{invited.id}"
-        known.title, known.unit_id = known.title or invited.title, known.unit_id or invited.unit_id
-        people.set_phone(turn.db, invited, "")
+    people.merge(turn.db, invited, known, turn.now)
     return known
+
+
+def _leave(turn: Turn, person: Person) -> None:
+    """Write down that the address no longer speaks for whom it did."""
+    before = turn.user
+    if before is not None and before.id != person.id:
+        audit.record(
+            turn.db, "unbind", f"person:{before.id}", now=turn.now, role=next(iter(sorted(turn.viewer.roles)), ""),
+            body_id=before.body_id, after={"channel": turn.inbound.channel}, reason="改绑",
+        )  # fmt: skip
 
 
 def _accept(turn: Turn, invitation: Invitation, person: Person) -> None:

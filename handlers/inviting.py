@@ -14,7 +14,7 @@ from bot.inputs import asks
 from bot.messages import Invalid, Link, Option, Refused, Reply, Turn
 from bot.texts import say
 from bot.workdays import LOCAL, after
-from storage import audit, bindings, bodies, calls, deliveries, invitations, people, scope
+from storage import audit, bindings, bodies, calls, deliveries, invitations, people, scope, visits
 from storage.models import Binding, CallTask, Invitation, Person
 
 VALID_DAYS = 10  # working days
@@ -22,6 +22,7 @@ COUNTY_ROLES = ("county_officer", "contractor", "county_head")
 PROVINCE_ROLES = (
     "province_officer", "province_approver", "province_leader", "hotline", "system_admin", "security_admin", "audit_admin",
 )  # fmt: skip
+_PROVINCIAL = ("province_officer", "security_admin")  # who invite to divisions
 
 # --- inviting ------------------------------------------------------------------------------------------------------------
 
@@ -87,13 +88,22 @@ def invite_person(
 
 def reissue(db: Session, body_id: int, now: datetime) -> list[Invited]:
     """New codes for everybody whose invitation to a body waits, expired ones too; the earlier codes end."""
-    made = []
-    for waiting in invitations.waiting_in(db, body_id):
-        person = db.get_one(Person, waiting.person_id)
-        made.append(
-            invite_person(db, person, role=waiting.role, body_id=body_id, succeeds=waiting.succeeds, now=now)
-        )  # fmt: skip
-    return made
+    made = (renew(db, waiting, now) for waiting in invitations.waiting_in(db, body_id))
+    return [one for one in made if one is not None]
+
+
+def roles_given(db: Session, body_id: int | None, division_code: str | None) -> tuple[str, ...]:
+    """The roles of a body or a division that the viewer may give, and so make, renew and undo invitations to."""
+    viewer = scope.viewer_of(db)
+    if body_id is not None:
+        return COUNTY_ROLES if viewer.system or scope.reaches(db, viewer, "invite", body_id) else ()
+    code = division_code or ""
+    held = {grant.role for grant in viewer.grants if grant.division_code and code.startswith(grant.prefix)}
+    if viewer.system or "security_admin" in held:
+        return PROVINCE_ROLES if code.endswith("0000") else ("city",)
+    if "province_officer" in held:
+        return ("hotline",) if code.endswith("0000") else ("city",)
+    return ()
 
 
 def read_role(text: str) -> str:
@@ -123,7 +133,7 @@ def bind_url(base: str, code: str) -> str:
 def _may_invite(turn: Turn) -> Answers:
     if not turn.viewer.may("invite"):
         raise Refused(say("inviting.may_not_invite"))
-    if turn.viewer.roles & {"province_officer", "security_admin"}:
+    if not turn.viewer.roles.isdisjoint(_PROVINCIAL):
         return {}
     assert turn.user is not None
     if turn.user.body_id is None or not scope.reaches(turn.db, turn.viewer, "invite", turn.user.body_id):
@@ -132,27 +142,22 @@ def _may_invite(turn: Turn) -> Answers:
 
 
 def _read_place(turn: Turn, text: str) -> dict[str, Any]:
-    """A body by name, 本省, or a city of it."""
-    own = next((grant.division_code for grant in turn.viewer.grants if grant.division_code), None)
-    if text == "本省" and own:
-        return {"body_id": None, "division_code": own}
-    if "province_officer" in turn.viewer.roles:
-        found = [one for one in bodies.named(turn.db, text) if scope.reaches(turn.db, turn.viewer, "invite", one.id)]
-        if len(found) == 1:
-            return {"body_id": found[0].id, "division_code": None}
-        cities = [code for code in bodies.codes_of(text, (own or "")[:2]) if code.endswith("00")]
-        if own and len(cities) == 1:
-            return {"body_id": None, "division_code": bodies.division(turn.db, cities[0]).code}
+    """A body by name, 本省, or a city of it, where the speaker may give roles."""
+    own = next((one.division_code for one in turn.viewer.grants if one.division_code and one.role in _PROVINCIAL), None)
+    named = [one.id for one in bodies.named(turn.db, text) if roles_given(turn.db, one.id, None)]
+    if len(named) == 1:
+        return {"body_id": named[0], "division_code": None}
+    if text == "本省":
+        codes = [own] if own else []
+    else:
+        codes = [code for code in bodies.codes_of(text, own[:2]) if code.endswith("00")] if own else []
+    if len(codes) == 1 and roles_given(turn.db, None, codes[0]):
+        return {"body_id": None, "division_code": bodies.division(turn.db, codes[0]).code}
     raise Invalid(say("inviting.no_such_place", name=text))
 
 
 def _roles_for(turn: Turn, answers: Answers) -> tuple[str, ...]:
-    place = answers["place"]
-    if place["body_id"] is not None:
-        return COUNTY_ROLES
-    if not place["division_code"].endswith("0000"):
-        return ("city",)
-    return PROVINCE_ROLES if "security_admin" in turn.viewer.roles else ("hotline",)
+    return roles_given(turn.db, **_place(answers))
 
 
 def _read_role(turn: Turn, text: str) -> str:
@@ -186,6 +191,8 @@ def read_phone(_turn: Turn, text: str) -> str:
 
 
 def _invite(turn: Turn, answers: Answers) -> Reply:
+    if answers["role"] not in _roles_for(turn, answers):  # a role may have ended while the form was open
+        raise Refused(say("inviting.may_not_invite"))
     made = invite(turn.db, now=turn.now, **_place(answers), **{key: answers[key] for key in answers if key != "place"})
     return _to_forward(turn, made)
 
@@ -371,33 +378,51 @@ def undo(turn: Turn) -> Reply:
     """Revoke an invitation; when it was used, end the binding and the role that came of it."""
     found = re.fullmatch(_UNDO, turn.text)
     assert found is not None
-    invitation = invitations.numbered(turn.db, int(found["number"]))
-    if invitation is None or invitation.revoked_at or not _may_undo(turn, invitation):
+    invitation = given(turn.db, int(found["number"]))
+    if invitation is None or invitation.revoked_at:
         raise Invalid(say("inviting.not_found"))
     revoke(turn.db, invitation, turn.now)
     return Reply(text=say("inviting.revoked", number=invitation.id), route="revoke")
 
 
-def _may_undo(turn: Turn, invitation: Invitation) -> bool:
-    if invitation.body_id is None:
-        return turn.viewer.may("invite") and (
-            "security_admin" in turn.viewer.roles or invitation.made_by == turn.viewer.person_id
-        )
-    return scope.reaches(turn.db, turn.viewer, "invite", invitation.body_id)
+def given(db: Session, number: int) -> Invitation | None:
+    """An invitation to a role that the viewer may give, also where they read nothing; None for any other."""
+    with scope.serving(db, scope.SYSTEM):
+        found = invitations.numbered(db, number)
+    return found if found and found.role in roles_given(db, found.body_id, found.division_code) else None
+
+
+def renew(db: Session, invitation: Invitation, now: datetime) -> Invited | None:
+    """A new code for an invitation that waits; None when it does not wait.
+
+    None also when the person holds a role that the viewer may not give: the code would open that one as well.
+    """
+    with scope.serving(db, scope.SYSTEM):
+        person = db.get_one(Person, invitation.person_id)
+    held = people.roles(db, person.id)
+    may = all(one.role in roles_given(db, one.body_id, one.division_code) for one in held)
+    if invitation.used_at or invitation.revoked_at or not may:
+        return None
+    return invite_person(
+        db, person, role=invitation.role, body_id=invitation.body_id, division_code=invitation.division_code,
+        succeeds=invitation.succeeds, now=now,
+    )  # fmt: skip
 
 
 def revoke(db: Session, invitation: Invitation, now: datetime) -> None:
-    """Undo an invitation in the viewer's name."""
+    """Undo an invitation in the viewer's name; with a binding that came of it goes what was done by it to stay."""
     viewer = scope.viewer_of(db)
     with scope.serving(db, scope.SYSTEM):
+        db.refresh(invitation, with_for_update=True)  # whoever is using it at this moment has used it by now
         used = invitation.used_at is not None
         invitation.revoked_at = now
         if used:
             for role in people.roles(db, invitation.person_id):
-                if (role.role, role.body_id, role.division_code) == (
-                    invitation.role, invitation.body_id, invitation.division_code,
-                ):  # fmt: skip
+                if (role.role, role.body_id, role.division_code) == invitations.gives(invitation):
                     people.end_role(db, role, now)
+            for made in invitations.made_by(db, invitation.person_id, invitation.body_id, invitation.division_code):
+                made.revoked_at = now
+            visits.forget(db, invitation.person_id, now)
             binding = db.get(Binding, invitation.binding_id) if invitation.binding_id else None
             if binding is not None and binding.ended_at is None:
                 bindings.end(db, binding, "撤销", now)

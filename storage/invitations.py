@@ -34,7 +34,7 @@ def make(
     """
     assert (body_id is None) != (division_code is None) and role in scope.ROLES
     for earlier in waiting(db, person.id):
-        if (earlier.role, earlier.body_id, earlier.division_code) == (role, body_id, division_code):
+        if gives(earlier) == (role, body_id, division_code):
             earlier.revoked_at = now
     code = "".join(random.choice(ALPHABET) for _ in range(LENGTH))
     made = Invitation(
@@ -84,6 +84,24 @@ def waiting(db: Session, person_id: int) -> list[Invitation]:
     )
     with scope.serving(db, scope.SYSTEM):
         return list(db.scalars(wanted.order_by(Invitation.id)))
+
+
+def made_by(db: Session, person_id: int, body_id: int | None, division_code: str | None) -> list[Invitation]:
+    """What somebody has invited to in a place that is neither used nor revoked."""
+    wanted = select(Invitation).where(
+        Invitation.made_by == person_id,
+        Invitation.used_at.is_(None),
+        Invitation.revoked_at.is_(None),
+        Invitation.body_id.is_(None) if body_id is None else Invitation.body_id == body_id,
+        Invitation.division_code.is_(None) if division_code is None else Invitation.division_code == division_code,
+    )
+    with scope.serving(db, scope.SYSTEM):
+        return list(db.scalars(wanted))
+
+
+def gives(invitation: Invitation) -> tuple[str, int | None, str | None]:
+    """The role that an invitation gives, and its body or division."""
+    return invitation.role, invitation.body_id, invitation.division_code
 
 
 def waiting_in(db: Session, body_id: int) -> list[Invitation]:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from storage import audit, bindings, conversations, invitations, scope, secrets
+from storage import audit, bindings, conversations, invitations, scope, secrets, visits
 from storage.models import (
     Binding,
     Body,
@@ -146,10 +146,16 @@ def give_role(
 
 
 def end_role(db: Session, role: Role, now: datetime) -> None:
-    """End a role; its row stays. Who spoke for its body speaks for another of theirs, or for none."""
+    """End a role; its row stays. Who spoke for its body speaks for another of theirs, or for none.
+
+    The code by which they would bind a further channel to it ends too: it would give the role again.
+    """
     role.ended_at = now
     db.flush()
     with scope.serving(db, scope.SYSTEM):
+        for own in invitations.waiting(db, role.person_id):
+            if own.made_by == own.person_id and invitations.gives(own) == (role.role, role.body_id, role.division_code):
+                own.revoked_at = now
         person = db.get_one(Person, role.person_id)
         left = [held.body_id for held in roles(db, person.id) if held.body_id is not None]
         if person.body_id == role.body_id and role.body_id not in left:
@@ -235,6 +241,23 @@ def see_phone(db: Session, person: Person, reason: str, now: datetime) -> str:
     return secrets.decrypt(db, person.phone) if person.phone else ""
 
 
+def merge(db: Session, invited: Person, known: Person, now: datetime) -> None:
+    """Let somebody who is bound be whom they were invited as under a number that nobody has used yet."""
+    with scope.serving(db, scope.SYSTEM):
+        for waiting in invitations.waiting(db, invited.id):
+            waiting.person_id = known.id
+        known.title, known.unit_id = known.title or invited.title, known.unit_id or invited.unit_id
+        if known.phone is None:
+            known.phone, known.phone_digest = invited.phone, invited.phone_digest
+        set_phone(db, invited, "")
+        invited.name, invited.title, invited.unit_id, invited.body_id = f"用户#{invited.id}", "", None, None
+        invited.erased_at = now
+    audit.record(
+        db, "merge", f"person:{invited.id}", now=now, role=next(iter(sorted(scope.viewer_of(db).roles)), ""),
+        body_id=known.body_id, after={"person": known.id},
+    )  # fmt: skip
+
+
 def erase(db: Session, person: Person, now: datetime) -> None:
     """Forget a person's values, end their bindings, roles and invitations; only the number stays.
 
@@ -249,6 +272,7 @@ def erase(db: Session, person: Person, now: datetime) -> None:
             role.ended_at = now
         for invitation in invitations.waiting(db, person.id):
             invitation.revoked_at = now
+        visits.forget(db, person.id, now)
         for own in db.scalars(select(OwnReminder).where(OwnReminder.person_id == person.id)):
             own.text, own.ended_at = "", own.ended_at or now
         set_phone(db, person, "")

@@ -20,8 +20,13 @@ _SYSTEM = f"(SELECT {_TOLD} = 'system')"  # in a SELECT of its own: asked once a
 
 
 def _told(field: int, kind: str) -> str:
-    """A field of storage.scope.told. The outer cast makes ANY take the value for an array, not for rows."""
-    return f"(SELECT nullif(split_part({_TOLD}, '|', {field}), '')::{kind})::{kind}"
+    """A field of storage.scope.told; NULL also for the program itself: where a row has changed while a statement waited
+    for it, PostgreSQL works out every part of a policy, needed or not.
+
+    The outer cast makes ANY take the value for an array, not for rows.
+    """
+    value = f"nullif(nullif(split_part({_TOLD}, '|', {field}), ''), 'system')"
+    return f"(SELECT {value}::{kind})::{kind}"
 
 
 _PERSON, _READ, _READ_IN, _REACHED, _REACHED_IN, _OWN = (

@@ -217,3 +217,13 @@ def csrf(db: Session, token: str) -> str:
 def end(db: Session, visit: Visit, now: datetime) -> None:
     """Sign out."""
     visit.ended_at = now
+
+
+def forget(db: Session, person_id: int, now: datetime) -> None:
+    """End a person's visits and forget what they sign in with: whoever set it up may not have been them."""
+    for visit in db.scalars(select(Visit).where(Visit.person_id == person_id, Visit.ended_at.is_(None))):
+        visit.ended_at = now
+    credential = db.get(Credential, person_id)
+    if credential is not None:
+        db.delete(credential)
+    db.flush()

@@ -190,6 +190,17 @@ def test_a_failed_restore_leaves_nothing_behind(saved: Path, empty: Settings) ->
     (empty.paths.data / "countydesk.db").unlink(missing_ok=True)
 
 
+def test_files_that_cannot_be_brought_back_leave_the_database_to_be_restored_again(
+    saved: Path, empty: Settings
+) -> None:
+    in_the_way = empty.paths.data / "files"
+    in_the_way.write_text("", "utf-8")
+    with pytest.raises(Refused, match="files"):
+        restore(empty, saved, JUNE)
+    in_the_way.unlink()
+    assert restore(empty, saved, JUNE).files
+
+
 def test_secrets_are_left_out_of_the_settings(saved: Path) -> None:
     assert json.loads((saved / "settings.json").read_text("utf-8"))["province"] == {
         "name": "",

@@ -19,9 +19,9 @@ from bot.installation import open_database, settings
 from bot.messages import Reply
 from bot.workdays import after, is_known, is_workday
 from handlers import inviting
-from storage import bindings, bodies, invitations, people, scope, secrets
+from storage import bindings, bodies, invitations, people, scope, secrets, visits
 from storage.db import transaction
-from storage.models import Audit, Base, Binding, Body, Invitation, Person, Role
+from storage.models import Audit, Base, Binding, Body, Credential, Invitation, Person, Role, Visit
 from tests.commands import Program
 from tests.conftest import JUNE, Talk
 
@@ -248,6 +248,105 @@ def test_a_successor_takes_over_and_the_role_ends_only_then(talk: Talk, running:
     after_it = talk("我的信息", who="zhang").text
     assert "李四已接任秦安县县级经办人" in after_it and "角色：无" in after_it
     assert "李四已绑定" in talk("你好", who=head).text
+
+
+def number_of(running: Desk) -> int:
+    """The number of the newest invitation."""
+    return int(rows(running, Invitation)[-1].id)
+
+
+def test_what_a_role_gave_ends_with_it(talk: Talk, running: Desk, head: str) -> None:
+    """No code that was made before brings the role back: not one's own, not that of a friend, not a password."""
+    bind(talk, invite(talk, head), "zhang")
+    number = number_of(running)
+    own = code_in(talk("绑定其他渠道", who="zhang"))
+    talk("移交给 李四", who="zhang")
+    friend = code_in(talk("1", who="zhang"))
+    with transaction(running.sessions) as db, scope.serving(db, scope.SYSTEM):
+        [zhang] = people.named(db, "张三")
+        db.add(Credential(person_id=zhang.id, name="zhangsan", password="x", changed_at=JUNE))
+        visits.begin_by_ticket(db, visits.ticket(db, zhang.id, JUNE), JUNE)
+    talk(f"撤销绑定 {number}", who=head)
+    assert "不能使用" in talk(f"绑定 {own}", who="zhang").text
+    assert "不能使用" in talk(f"绑定 {friend}", who="li").text
+    assert rows(running, Visit)[-1].ended_at == JUNE
+    with running.sessions() as db:
+        assert visits.login_name(db, zhang.id) == ""
+
+
+def test_who_has_handed_over_cannot_come_back_by_an_own_code(talk: Talk, head: str) -> None:
+    bind(talk, invite(talk, head), "zhang")
+    own = code_in(talk("绑定其他渠道", who="zhang"))
+    talk("移交给 李四", who="zhang")
+    bind(talk, code_in(talk("1", who="zhang")), "li")
+    assert "不能使用" in talk(f"绑定 {own}", who="zhang").text
+
+
+def test_who_was_invited_twice_under_another_number_stays_one_person(talk: Talk, running: Desk, head: str) -> None:
+    me = add(running, "钱七", "contractor", QINGSHUI, "qian")
+    first = invite(talk, head, "钱七", "承办单位联系人", phone=PHONE)
+    second = invite(talk, head, "钱七", phone=PHONE)
+    bind(talk, first, "qian")
+    bind(talk, second, "qian")
+    shown = talk("我的信息", who="qian").text
+    for words in (f"钱七（编号{me}）", "秦安县县级经办人", "秦安县承办单位联系人", "138****5678"):
+        assert words in shown
+    [merged] = [one for one in rows(running, Audit) if one.action == "merge"]
+    assert (merged.person_id, merged.after) == (me, {"person": me})
+
+
+def test_an_address_that_changes_hands_leaves_a_line(talk: Talk, running: Desk, head: str) -> None:
+    bind(talk, invite(talk, head, "张三"), "phone")
+    bind(talk, invite(talk, head, "李四"), "phone")
+    [gone] = [one for one in rows(running, Audit) if one.action == "unbind"]
+    zhang = next(one.id for one in rows(running, Person) if one.name == "张三")
+    assert (gone.person_id, gone.subject, gone.reason) == (zhang, f"person:{zhang}", "改绑")
+
+
+def test_who_may_invite_is_looked_at_again_at_the_end(talk: Talk, running: Desk, head: str) -> None:
+    add(running, "王局", "county_officer", QINAN)
+    for text in ("邀请", "县级分管负责人", "孙八", "跳过", "跳过"):
+        talk(text, who=head)
+    with transaction(running.sessions) as db, scope.serving(db, scope.SYSTEM):
+        people.end_role(db, next(one for one in db.scalars(select(Role)) if one.role == "county_head"), JUNE)
+    assert "由县级分管负责人" in talk("跳过", who=head).text
+    assert rows(running, Invitation) == []
+
+
+def test_a_head_who_also_has_a_city_invites_nobody_to_it(talk: Talk, running: Desk, head: str) -> None:
+    add(running, "王局", "county_head", QINAN)
+    with transaction(running.sessions) as db, scope.serving(db, scope.SYSTEM):
+        bodies.division(db, "620500")
+        people.give_role(db, people.named(db, "王局")[0], "city", division_code="620500", now=JUNE)
+    talk("邀请", who=head)
+    talk("返回", who=head)
+    assert "没有找到" in talk("本省", who=head).text
+    assert "没有找到" in talk("天水市", who=head).text
+    assert "担任什么角色" in talk("秦安县", who=head).text
+
+
+def test_nobody_gets_a_code_to_roles_that_they_may_not_give(talk: Talk, running: Desk, head: str) -> None:
+    """A new code for an invitation of others, or to a person with more roles, would open what its maker may not give."""
+    sec = add(running, "安全", "security_admin", address="sec", division=GANSU)
+    chen = add(running, "陈处", "province_officer", address="chen", division=GANSU)
+    for text in ("邀请", "本省", "省级审核人", "孙八", "跳过", "跳过"):
+        talk(text, who="sec")
+    talk("跳过", who="sec")
+    approver = number_of(running)
+    qian = add(running, "钱七", "county_officer", QINGSHUI, "qian")
+    with transaction(running.sessions) as db:
+        serve(db, chen)
+        assert inviting.given(db, approver) is None
+        [body] = bodies.named(db, "秦安县")
+        made = inviting.invite_person(db, people.named(db, str(qian))[0], role="contractor", body_id=body.id, now=JUNE)
+        assert inviting.renew(db, made.invitation, JUNE) is not None
+        serve(db, next(one.id for one in people.holding(db, "county_head", body.id)))
+        again = inviting.given(db, made.invitation.id + 1)
+        assert again is not None and inviting.renew(db, again, JUNE) is None
+        serve(db, sec)
+        assert inviting.given(db, approver) is not None
+    assert "没有找到" in talk(f"撤销邀请 {approver}", who="chen").text
+    assert "已撤销" in talk(f"撤销邀请 {approver}", who="sec").text
 
 
 def test_the_register_is_shown_whole_and_can_be_corrected(talk: Talk, running: Desk, head: str) -> None:

@@ -144,6 +144,8 @@ class World:
                 assert aside.options == asked.options, (said, text, question)
                 ask = re.sub(r"^(?:.+（第\d+步）|已收到材料.+)\n", "", asked.text)
                 assert aside.text.endswith(f"：{ask}（“取消”退出）"), (said, text, question, aside.text)
+        for _ in range(len(said) + 1):  # back to where the form began, and no further
+            assert self.office.reply(who, "返回").kind == "flow", said
         self.office.say(who, "取消")
 
 

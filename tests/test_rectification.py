@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from bot.app import assistant
+from bot.app import assistant, guarding, reminding
 from bot.messages import Inbound, Media, Reply
+from bot.settings import Settings
 from bot.turns import TurnThread
 from handlers import rectification, review, updates
 from knowledge.base import KnowledgeBase
@@ -333,6 +334,18 @@ def test_messages_that_an_event_has_overtaken_are_withdrawn(office: Office) -> N
         states = {one.state for one in sent if "请您确认" in one.reply["text"]}
     assert states == {"cancelled"}
     assert all("依据：商办建函〔2020〕144号三" in one.why for one in sent)
+
+
+def test_who_has_left_is_told_no_more_of_an_item(office: Office) -> None:
+    office.say("approver", f"下发事项 #{office.item(1).id}", "2020-06-30", "确认")
+    clerk = office.ids["clerk"]
+    with transaction(office.sessions) as db:
+        told = db.scalars(select(Delivery).where(Delivery.recipient == f"person:{clerk}")).one()
+        gone = guarding(reminding(lambda: office.turns.kb, Settings()), lambda: NOW)["item"]
+        assert gone(db, told) is None
+        with serving(db, SYSTEM):
+            people.end_role(db, people.roles(db, clerk)[0], NOW)
+        assert gone(db, told) == "left"
 
 
 def test_going_back_in_a_draft_asks_the_step_before(office: Office) -> None:

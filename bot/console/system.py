@@ -12,9 +12,8 @@ from bot.doctor import examine
 from bot.messages import Invalid
 from bot.texts import say
 from bot.workdays import LOCAL
-from handlers.inviting import Invited, invite, invite_person, person_name, revoke
-from storage import audit, bodies, deliveries, invitations, rosters, scope
-from storage.models import Person
+from handlers.inviting import Invited, given, invite, person_name, renew, revoke, roles_given
+from storage import audit, bodies, deliveries, rosters, scope
 
 INVITERS = scope.MAY["invite"]
 PEOPLE = (*PROVINCE, "security_admin", "county_head")
@@ -48,16 +47,15 @@ def router(console: Console) -> APIRouter:
     @routes.post("/console/invitations/{number}/{act}")
     def change(request: Request, number: int, act: str, form: Sent) -> Response:
         with console.act(request, form, *INVITERS) as desk:
-            found = invitations.numbered(desk.db, number)
-            if found is None or act not in ("revoke", "again") or not _may_give(desk, found.body_id):
+            found = given(desk.db, number)
+            if found is None or act not in ("revoke", "again") or found.revoked_at:
                 raise HTTPException(404)
             if act == "revoke":
                 revoke(desk.db, found, desk.now)
                 return desk.back("/console/people", say("frame.revoked", number=number))
-            person = desk.db.get_one(Person, found.person_id)
-            again = invite_person(
-                desk.db, person, role=found.role, body_id=found.body_id, division_code=found.division_code, now=desk.now
-            )
+            again = renew(desk.db, found, desk.now)
+            if again is None:
+                return desk.back("/console/people", say("frame.not_renewed", number=number))
             return _sheet(desk, again)
 
     @routes.get("/console/audit")
@@ -132,19 +130,13 @@ def _invited(desk: Desk, form: Any) -> Invited:  # Any: a form, see frame.Form
     """Invite to a role of a body. Raises Invalid."""
     role, place = str(form.get("role", "")), str(form.get("body", ""))
     body_id = int(place) if place.isascii() and place.isdigit() else 0
-    if role not in scope.COUNTY or not _may_give(desk, body_id):
+    if role not in roles_given(desk.db, body_id, None):
         raise Invalid(say("frame.no_place"))
     name = person_name(str(form.get("name", "")).strip())
     return invite(
         desk.db, name=name, role=role, body_id=body_id, now=desk.now, unit=str(form.get("unit", "")).strip()[:60],
         title=str(form.get("title", "")).strip()[:60], phone=str(form.get("phone", "")).strip(),
     )  # fmt: skip
-
-
-def _may_give(desk: Desk, body_id: int | None) -> bool:
-    if body_id is None:
-        return not desk.viewer.roles.isdisjoint(("province_officer", "security_admin"))
-    return scope.reaches(desk.db, desk.viewer, "invite", body_id)
 
 
 def _sheet(desk: Desk, made: Invited) -> HTMLResponse:

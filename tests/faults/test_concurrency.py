@@ -1,10 +1,13 @@
 """Many at once, on both databases: nothing lost, nothing locked, compared by the replies."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from threading import Event
 
+import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -12,7 +15,9 @@ from bot.app import Desk, assistant
 from bot.messages import Inbound, Reply, Turn
 from bot.turns import TurnThread
 from knowledge.base import KnowledgeBase
+from storage import bodies, invitations, people
 from storage.db import make_engine, make_sessions, transaction
+from storage.scope import SYSTEM, serving
 from tests.databases import KEY, Server
 from tests.faults import counter
 from tests.faults.support import driver
@@ -116,3 +121,35 @@ def test_messages_of_one_address_are_answered_in_order(sessions: sessionmaker[Se
     waiting = [turns.submit(counter.said(0, f"m{n}")) for n in range(TURNS)]
     assert [future.result(timeout=60).text for future in waiting] == [str(n + 1) for n in range(TURNS)]
     turns.stop()
+
+
+def test_a_code_that_two_devices_confirm_at_once_binds_one(sessions: sessionmaker[Session], kb: KnowledgeBase) -> None:
+    """The second waits for the row that the first is changing; the policies must hold then, too."""
+    if sessions.kw["bind"].dialect.name == "sqlite":
+        pytest.skip("turns go one after another there")
+    with transaction(sessions) as db, serving(db, SYSTEM):
+        body, _ = bodies.find_or_add(db, name="秦安县", division_code="620522", years=[2016])
+        person, _ = people.find_or_add(db, name="张三", body_id=body.id, now=counter.NOW)
+        _, code = invitations.make(
+            db, person=person, role="county_officer", now=counter.NOW, expires_at=counter.NOW + timedelta(days=9), body_id=body.id
+        )  # fmt: skip
+
+    def say(db: Session, who: str, words: str) -> str:
+        said = Inbound(channel="terminal", message_id=f"{who} {words}", address=who, text=words, at=counter.NOW)
+        return assistant(kb).handle(db, said).text
+
+    def second() -> str:
+        with transaction(sessions) as db:
+            return say(db, "two", "同意")
+
+    for who in ("one", "two"):
+        with transaction(sessions) as db:
+            say(db, who, f"绑定 {code}")
+    with ThreadPoolExecutor(1) as pool:
+        with transaction(sessions) as db, sessions() as looking:
+            assert "已绑定" in say(db, "one", "同意")
+            db.flush()
+            later = pool.submit(second)
+            while not later.done() and not looking.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+                time.sleep(0.01)
+        assert "不能使用" in later.result(timeout=60)
