@@ -167,7 +167,8 @@ class _Reader:
     def _announce(self, line: str, title: str | None = None) -> None:
         """Keep a line of the attachment list as a paragraph, and remember the title it announces."""
         title = (line if title is None else title).strip()
-        self.announced.append(re.sub(r"^(?:附件\s*)?\d+[.．、:：]\s*", "", title))
+        if title:
+            self.announced.append(re.sub(r"^(?:附件\s*)?\d+[.．、:：]\s*", "", title))
         self._paragraph(self.section + self.item, line)
 
     def _closes(self, line: str, following: list[str]) -> bool:
@@ -183,8 +184,10 @@ class _Reader:
 
     def _starts_attachment(self, line: str) -> bool:
         number = self.attachment + 1
-        explicit = re.fullmatch(r"附件\s*(\d*)(?:\s*[:：]?\s*(.+))?", line)
-        if explicit and (not explicit[2] or (explicit[1] and explicit[2] in self.announced)):
+        explicit = re.fullmatch(r"附件\s*(\d*)\s*(?P<colon>[:：]?)\s*(.*)", line)
+        announced = bool(self.announced) or self.section == "尾段"  # 附件： alone also heads the list of attachments
+        bare = explicit and not explicit[3] and (announced or not explicit["colon"])
+        if explicit and (bare or (explicit[1] and explicit[3] and explicit[3] in self.announced)):
             number = int(explicit[1] or number)
         elif (
             not (self.listing and number <= len(self.announced))

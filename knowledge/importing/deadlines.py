@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from knowledge.text import number, sentences
 
 _N = r"(?:\d{1,3}|[一二两三四五六七八九十]{1,3})"
-_BINDS = r"(?:完成|报送|上报|报|提交|反馈|送|办结|印发|公示|公布|启动|组织|开展|到位|支付|拨付|下达|实现|建成|投入|整改|验收|备案|清零|收回|盘活|函|抄送|形成|制定|出台)"
+_BINDS = r"(?:完成|报送|上报|报|提交|反馈|送|办结|印发|公示|公布|启动|组织|开展|到位|支付|拨付|下达|实现|建成|投入|整改|验收|备案|清零|收回|盘活|函|抄送|形成|制定|出台|召开|答复|作出|提出|关闭|结束)"
 _BY = r"(?:之前|以前|前|为止|截止)(?!期|年度|几|后|述|景|置|往|来|款|列|述)"
 _PARTS = {"上旬": 10, "初": 10, "中旬": 20, "中": 20, "下旬": 31, "底": 31, "末": 31, "内": 31, "份": 31, "": 31}
 _QUARTERS = {"一": 3, "二": 6, "三": 9, "四": 12, "1": 3, "2": 6, "3": 9, "4": 12}
@@ -20,16 +20,21 @@ _YEAR = r"(?:(?P<year>\d{4}|今|本|当|明|次|翌)年(?!度|份|来)(?:的)?)?
 _CLOCK = r"(?:\s*[（(][^）)]{1,6}[)）])?\s*(?:(?P<half>上午|下午|中午|晚上?|凌晨)?\s*(?P<hour>\d{1,2})(?:[:：](?P<minute>\d{2})|[时点](?:(?P<minutes>\d{1,2})分|整)?))?"
 _DAY = rf"{_YEAR}(?P<month>{_N})月(?P<day>{_N})[日号]{_CLOCK}"
 _MONTH = rf"{_YEAR}(?P<month>{_N})月(?:份)?(?P<part>上旬|中旬|下旬|底|末|初|中)?"
+_LAST_DAY = rf"{_YEAR}(?P<month>{_N})月{_N}[日号]\s*[至到—–\-~－]+\s*(?P<day>{_N})[日号]{_CLOCK}"  # 11月1日至15日
 _SPAN = rf"{_YEAR}(?:第?(?P<quarter>[一二三四1-4])(?:个)?季度|(?P<halfyear>[上下])半年|(?P<yearpart>年?(?:底|末|内|终))|(?P<mid>年中))(?P<end>末|底|内)?"
 _PERIOD = re.compile(
     rf"(?P<event>(?:自|从|于|在)?[^，。；：、]{{2,40}}?(?:之日起|之后|以后|后|当日起|起))的?[，,]?(?:应当?|须|要)?(?:在|于)?(?P<count>{_N})(?:个)?(?P<unit>工作日|日|天|月|周|小时|年)(?:之?内|以内)"
     rf"|(?:应当?|须|要|请)(?:在|于)?(?:{_N})(?:个)?(?:工作日|日|天|月|周|小时)(?:之?内|以内)"
+    rf"|(?:责令|在|于)(?:{_N})(?:个)?(?:工作日|日|天|月|周|小时)(?:之?内|以内)"
+    rf"|(?:期满|届满|到期|召开|开工|开始|实施|举办|验收|结束|截止)(?:之日)?(?:前)?(?:{_N})(?:个)?(?:工作日|日|天|月)(?:之?前|以前)"
     rf"|(?<=[，,；])(?:{_N})(?:个)?(?:工作日|日|天|月|周|小时)(?:之?内|以内)(?=[^，。；]{{0,8}}(?:{_BINDS}|退回|退还|改正|处理))"
 )
 _EVENT_YEAR = re.compile(
     r"(?P<event>[^，。；：、于在应]{2,16}(?:结束|完成|下达|批复|验收))的?当年(?=[^，。；]{0,4}(?:完成|办结|报|年底|内|实现))"
 )
-_EVERY = re.compile(rf"每(?P<cycle>年|半年|季度?|月|周)(?:度)?(?P<rest>[^，。；]{{0,14}}?)(?P<by>{_BY}|(?:之?内|以内))")
+_EVERY = re.compile(
+    rf"每(?P<cycle>年|半年|季度?|月|周|日|天)(?:度)?(?P<rest>[^，。；]{{0,14}}?)(?P<by>{_BY}|(?:之?内|以内))"
+)
 _NEXT_MONTH = re.compile(rf"(?:次|下)(?:个)?(?:月|季度首月)(?:的)?{_N}[日号]{_BY}")
 _MONTHS_OF_YEAR = re.compile(rf"({_N})月(?:({_N})[日号]|(底|末|初|上旬|中旬|下旬))?")
 
@@ -39,19 +44,20 @@ _ATTRIBUTE = re.compile(
 _NOT_DUE = re.compile(
     r"^(?:起|以来|开始|至今|施行|实施|生效|印发|年度|以来)|^[^，。；]{0,3}(?:起施行|起实施|起执行|起生效)"
 )
+_PENALTY = re.compile(r"的?[，,]?(?:将|一律)?(?:取消|暂停|限制|禁止|不得|不再|不予|不能|免于)")
 _HISTORY_BEFORE = re.compile(r"(?:截至|截止到|自|从|早在|原定(?:于)?)\s*$")
 _AIM = re.compile(r"(?:原则上|力争|争取|确保|务必|最迟|不晚于|不迟于|一般)")
 _PLAN = re.compile(r"(?:拟|计划|预计)(?:于|在)?\s*$")
 
-_WHO_HEAD = r"(?:各|有关|相关|所有|全部|省级|市级|县级|乡镇|中央|受支持|受理|拟?申报|示范|承办|项目|低风险|中高风险|贫困|牵头|上述|本省|(?:20\d\d(?:[—\-至]20\d\d)?年度?)|[、和及]|商务|财政|扶贫|乡村振兴|农业农村|供销|邮政|主管|行业|第三方|评价|审计|监理|验收|省|市|县|区|州|盟|自治区|团场|实施|建设|运营|培训|（[^）]{1,10}）)"
+_WHO_HEAD = r"(?:各|有关|相关|所有|全部|省级|市级|县级|乡镇|中央|受支持|受理|拟?申报|示范|承办|项目|低风险|中高风险|贫困|牵头|上述|本省|(?:20\d\d(?:[—\-至]20\d\d)?年度?)|[、和及]|商务|财政|扶贫|乡村振兴|农业农村|供销|邮政|主管|行业|地|经济|信息化|发展改革|交通运输|市场监管|第三方|评价|审计|监理|验收|省|市|县|区|州|盟|自治区|团场|实施|建设|运营|培训|（[^）]{1,10}）)"
 _WHO = re.compile(
-    rf"(?:{_WHO_HEAD}){{0,12}}(?:主管部门|部门|省份|商务厅|财政厅|商务局|财政局|农业农村局|供销社|商务部|财政部|三部门|人民政府|示范县|申报县|试点县|县市区|县区|各[省市县区地](?!州)|各设区市|各市州|各州市|基地|申报主体|主体|单位|企业|机构|公司|合作社|院校|专家组|领导小组|(?<=[各示])县|省商务厅|省财政厅|各县)"
+    rf"(?:{_WHO_HEAD}){{0,12}}(?:主管部门|部门（单位）|部门|省份|商务厅|财政厅|商务局|财政局|农业农村局|供销社|商务部|财政部|三部门|人民政府|示范县|申报县|试点县|县市区|县区|各[省市县区地](?!州)(?:（[^）]{{1,6}}）)?|各设区市|各市州|各州市|基地|申报主体|主体|单位|企业|机构|公司|合作社|院校|(?:专家|检查|督查|工作|评审|验收|评价)组|领导小组|(?<=[各示])县|省商务厅|省财政厅|各县)"
 )
 _NOT_WHO = re.compile(r"(?:报送?|上报|会同|商|配合|反馈|抄送|给|至|送|对|与|经|报经|委托)$")
 _DOES = re.compile(r"(?:应|要|须|需|负责|力争|必须|务必|于|在|原则上|每)")
 _WHOM = re.compile(
-    r"(?:报送|上报|反馈|提交|抄送|函报|报告|报备|报|寄送|送)(?:至|给|到|于)?(?P<after>(?:[^，。；（()）的]|[（(][^）)]{1,4}[）)]){0,22}?(?:主管部门|部门|财政部|商务部|厅|局|委|司|处|办公室|办|政府|中心|专班))(?![一-龥]{0,3}(?:的|备案的))"
-    r"|向(?P<toward>[^，。；]{2,22}?(?:部门|部|厅|局|委|司|处|办|政府|中心))(?:报送|提交|报告|申请|备案|提出|反馈|推荐)"
+    r"(?:报送|上报|送达|送交|反馈|提交|抄送|函报|报告|报备|报|寄送|(?<!配)送)(?:至|给|到|于)?(?P<after>(?:[^，。；（()）的]|[（(][^）)]{1,4}[）)]){0,22}?(?:主管部门|部门|财政部|商务部|厅|局|委|司|处|办公室|研究室|办|政府(?!研究室|办)|中心|专班))(?![一-龥]{0,3}(?:的|备案的))"
+    r"|向(?P<toward>[^，。；]{1,22}?(?:部门|部|厅|局|委|司|处|办|政府|中心))(?:报送|提交|报告|申请|备案|提出|反馈|推荐)"
 )
 
 
@@ -143,7 +149,7 @@ class Reader:
             ]
             for kind in (doers, openers, named):
                 if kind:
-                    return kind[-1].group().lstrip("、和及").rstrip("、")
+                    return re.sub(r"^（[一二三四五六七八九十]+）|^[、和及]+|、+$", "", kind[-1].group())
         return self.addressee
 
     # --- dates -----------------------------------------------------------------------------------------------------
@@ -152,8 +158,8 @@ class Reader:
         masked = _without_titles(sentence)
         found = [*self._recurring(masked), *self._of_next_month(masked), *self._periods(masked)]
         taken = [(one.start, one.end) for one in found]
-        for pattern, reader in ((_DAY, self._day), (_SPAN, self._span), (_MONTH, self._month)):
-            for match in re.finditer(rf"(?<!\d)(?<!每)(?:{pattern})(?P<by>{_BY})?", masked):
+        for pattern, reader in ((_LAST_DAY, self._day), (_DAY, self._day), (_SPAN, self._span), (_MONTH, self._month)):
+            for match in re.finditer(rf"(?<!\d)(?<!每)(?:{pattern})(?P<by>(?:下班|中午|上午|下午)?{_BY})?", masked):
                 if any(a < match.end() and match.start() < b for a, b in taken):
                     continue
                 one = reader(match)
@@ -229,7 +235,15 @@ class Reader:
     def _recurring(self, sentence: str) -> list[_Found]:
         out: list[_Found] = []
         for match in _EVERY.finditer(sentence):
-            every = {"年": "year", "半": "half", "季": "quarter", "月": "month", "周": "week"}[match["cycle"][0]]
+            every = {
+                "年": "year",
+                "半": "half",
+                "季": "quarter",
+                "月": "month",
+                "周": "week",
+                "日": "day",
+                "天": "day",
+            }[match["cycle"][0]]
             named = list(_MONTHS_OF_YEAR.finditer(match["rest"])) if every in ("year", "half") else []
             if every == "year" and not named and not re.search(r"底|末|内|中", match["rest"] + match["by"]):
                 continue
@@ -274,6 +288,11 @@ class Reader:
                 if on >= self.issued:
                     return on
                 year, month = (year + 1, 1) if month == 12 else (year, month + 1)
+        if every == "quarter" and re.fullmatch(rf"度?(?:的)?(?:首月|第一个月){_N}[日号]", rest) and day:
+            begins = (
+                date(self.issued.year + extra, month, number(day[1])) for extra in (0, 1) for month in (1, 4, 7, 10)
+            )
+            return next(on for on in begins if on >= self.issued)
         if every == "quarter" and re.fullmatch(r"(?:度)?(?:末|底|结束)?", rest):
             return last_day(self.issued.year, (self.issued.month + 2) // 3 * 3)
         if every == "year":
@@ -291,7 +310,7 @@ class Reader:
         if one.on and self.issued and one.on < self.issued and not one.recurring:
             return False
         if one.granularity in ("period", "event") or one.recurring:
-            return not re.search(r"(?:视同|超过|逾期超过)$", before)
+            return not re.search(r"(?:视同|超过|逾期超过)$", before) and not _PENALTY.match(after)
         if one.bound:
             return not re.match(r"(?:年度|已|即已)", after)
         return self._shares_binder(sentence, one, others) or self._bound_by_words(before, after)
@@ -321,6 +340,10 @@ class Reader:
             before,
         ):
             return True
+        if re.match(r"[：:]", after) and re.fullmatch(
+            rf"(?:[（(]?{_N}[）)、.．])?\s*(?:[^，。；：]*日\s*[至到—–\-~－]+\s*)?", before
+        ):
+            return True  # a timetable's line: （一）3月20日至4月20日：主体申报
         if re.search(r"(?:至|到)\s*$", before):
             return bool(re.match(rf"[，,]?{_BINDS}", after))
         aimed = re.search(

@@ -28,7 +28,7 @@ _NUMBER = re.compile(
 )
 _OFFICE = r"(?:部|厅|局|委员会|委|办公厅|办公室|办|政府|署|总社|银行|社)"
 _DECIDE = re.compile(
-    rf"([\u4e00-\u9fff]{{2,12}}{_OFFICE}(?:、[\u4e00-\u9fff]{{2,14}}{_OFFICE}){{0,8}})(?:决定|研究决定|联合|制定|组织)"
+    rf"(?<![\u4e00-\u9fff])([\u4e00-\u9fff]{{2,12}}{_OFFICE}(?:、[\u4e00-\u9fff]{{2,14}}{_OFFICE}){{0,8}})(?:决定|研究决定|联合|制定|组织)"
 )
 _LETTERHEAD = re.compile(r"[\u4e00-\u9fff、 ]{2,60}(?:部|厅|局|委员会|委|办公厅|办公室|政府|署|文件)")
 _ENDS_ANOTHER = re.compile(r"[^。；，\n]*(?:》|号[)）]?)[^。；\n]{0,24}(?:废止|停止执行|不再执行|不再适用)")
@@ -129,11 +129,12 @@ def _issuer(title: str, head: list[str], clauses: Sequence[Clause]) -> str:
         if one.label.startswith("尾段") and re.fullmatch(rf"[^，。；：]{{2,40}}{_OFFICE}", one.text)
     ]
     if signed:
-        return "、".join(dict.fromkeys(signed))
+        return "、".join(dict.fromkeys(body for line in signed for body in line.split()))
     for line in head:
         if _LETTERHEAD.fullmatch(line) and "关于" not in line:
-            return line.removesuffix("文件").strip().replace(" ", "、")
-    decided = next((match for line in head if (match := _DECIDE.search(line))), None)
+            return "、".join(line.removesuffix("文件").split())
+    opening = (one.text for one in clauses if one.label.startswith("导语"))
+    decided = next((match for line in opening if (match := _DECIDE.search(line))), None)
     return decided[1] if decided else ""
 
 

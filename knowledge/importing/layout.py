@@ -19,7 +19,7 @@ _PAGE_NUMBER = re.compile(
 )
 _OVER = re.compile(r"[。；：！？:;!?”’」』》）)…]$")
 _START = re.compile(
-    rf"(?:第{NUMERAL}[章节条]|{NUMERAL}、|[（(]{NUMERAL}[）)]|[（(]\d{{1,2}}[）)]|\d{{1,2}}[.．、](?!\d)|附件\s*\d*\s*(?:[:：]|$)|\d{{1,3}}\t)"
+    rf"(?:第{NUMERAL}[章节条]|{NUMERAL}、|[（(]{NUMERAL}[）)]|[（(]\d{{1,2}}[）)]|\d{{1,2}}[.．、](?!\d)|附件\s*\d*\s*(?:[:：]|$)|特此(?:通知|函告|函复|公告)|\d{{1,3}}\t)"
 )
 _LONG_LINE = 60  # characters; no heading is longer
 _SHORT_HEADING = 44
@@ -87,7 +87,9 @@ def _continues(line: str, after: str, full: tuple[int, int] | None, hint: tuple[
         return False  # what goes on ends with a mark; a short line without one is a heading or a signature
     if hint is not None:
         return True
-    return high - low <= 3 and line.endswith(("。", "；", "”", "）", ")", "》"))
+    if line.endswith(("）", ")", "》", "”")):
+        return True  # a paragraph hardly ever ends with these
+    return high - low <= 3 and line.endswith(("。", "；"))
 
 
 # --- lost line breaks ----------------------------------------------------------------------------------------------
@@ -102,6 +104,7 @@ class _Place:
     article: int = 0
     section: int = 0
     item: int = 0
+    last_item: int = 0  # not begun afresh: some notices number （一） on through all sections
     point: int = 0
     sub: int = 0
     row: int = 0
@@ -110,6 +113,8 @@ class _Place:
     def enter(self, level: str, number: int) -> None:
         """Take a number and begin the levels below afresh."""
         setattr(self, level, number)
+        if level == "item":
+            self.last_item = number
         below = {
             "chapter": ("part", "item", "point", "sub"),
             "part": ("item", "point", "sub"),
@@ -123,7 +128,7 @@ class _Place:
             setattr(self, name, 0)
 
     def enter_attachment(self) -> None:
-        for name in ("chapter", "part", "article", "section", "item", "point", "sub", "row"):
+        for name in ("chapter", "part", "article", "section", "item", "last_item", "point", "sub", "row"):
             setattr(self, name, 0)
         self.listing = False
 
@@ -133,6 +138,7 @@ _MARK = re.compile(
     rf"|(?P<item>[（(]{NUMERAL}[）)])|(?P<sub>[（(]\d{{1,2}}[）)])|(?<![\d.．—–-])(?P<row>\d{{1,3}})\t"
     r"|(?<![\d.．—–-])(?P<point>\d{1,2}[.．、](?!\d))"
 )
+_CHAPTER_HEAD = re.compile(rf"[ \u3000]*[^，。；：第]{{2,20}}?[ \u3000]*第{NUMERAL}[条节]")
 _AFTER_END = re.compile(r"(?:[。；：！？:;!?…][”’」』）)]?|[\t\s]|[。；！？][”’])$")
 
 
@@ -145,7 +151,7 @@ def split(lines: list[str]) -> list[str]:
     place = _Place()
     out: list[str] = []
     for line in lines:
-        if re.fullmatch(r"附件\s*\d*", line):
+        if re.fullmatch(r"附件\s*\d*\s*[:：]?", line):
             place.enter_attachment()
         pieces = _pieces(line, place)
         lost = len(pieces) > 1 and any(re.match(rf"第{NUMERAL}[章条]|{NUMERAL}、", piece) for piece in pieces[1:])
@@ -171,10 +177,13 @@ def _pieces(line: str, place: _Place) -> list[str]:
 
 def _accepts(line: str, match: re.Match[str], level: str, value: int, cut: int, place: _Place) -> bool:
     """True where a number inside a line opens a clause: next in sequence, after a sentence, heading or cell."""
-    if value != getattr(place, level) + 1:
-        return False
     before = line[cut : match.start()]
     ended = bool(_AFTER_END.search(before))
+    chapter = level == "chapter" and bool(_CHAPTER_HEAD.match(line[match.end() :]))
+    begun_midway = chapter and ended and value > place.chapter
+    runs_on = level == "item" and place.item == 0 and value == place.last_item + 1
+    if value != getattr(place, level) + 1 and not (begun_midway or runs_on):
+        return False
     heading = (
         len(before) <= _SHORT_HEADING
         and "。" not in before
@@ -187,7 +196,7 @@ def _accepts(line: str, match: re.Match[str], level: str, value: int, cut: int, 
         return value > 1
     spaced = level in ("chapter", "part", "article") and re.match(r"[ \u3000]", line[match.end() :])
     in_table = level == "row" and (value > 1 or "序号" in before)
-    if not (ended or heading or spaced or in_table):
+    if not (ended or heading or spaced or chapter or in_table):
         return False
     if level in ("chapter", "part", "article", "section", "row") or value > 1 or heading:
         return True
@@ -220,7 +229,9 @@ def _goes_on(rest: str, level: str) -> bool:
 _SIGNED_AGAIN = re.compile(
     r"(?<=[厅部局委办府会署社])\s*(?=(?:财政部|商务部|国务院|农业农村部|国家)|([\u4e00-\u9fff]{2,3}省|[\u4e00-\u9fff]{2,5}[市县州区])(?=[\u4e00-\u9fff]{2,12}[厅局委办府会署社]))"
 )
-_DOC_NUMBER = re.compile(r"[\u4e00-\u9fff]{1,12}[〔\[［【(（](?:19|20)\d\d[〕\]］】)）]\s*(?:第)?\d{1,5}\s*号")
+_DOC_NUMBER = re.compile(
+    r"[（(]?[\u4e00-\u9fff]{1,12}[〔\[［【(（](?:19|20)\d\d[〕\]］】)）]\s*(?:第)?\d{1,5}\s*号[）)]?(?![）)]?(?:的|等|文|）))"
+)
 _AFTER_OFFICE = re.compile(
     r".*(?:办公厅|办公室|厅|部|局|委员会|委|政府|文件|府|会|的(?:通知|意见|公告|通报|批复|决定|办法|方案|细则|规定))(?=[\u4e00-\u9fff])"
 )
@@ -229,9 +240,9 @@ _TITLE = re.compile(
 )
 _SLOGAN = re.compile(r"(?<=。)(?=[\u4e00-\u9fff]{4}，[\u4e00-\u9fff]{4}。)")
 _BEFORE = re.compile(
-    r"(?<=[。；：])\s*(?=附件\s*\d*\s*[:：]|特此(?:通知|函告|函复|公告)。?|[（(]?联\s*系\s*人|抄送[:：])"
-    r"|(?<=[。\d）)])(?=(?:联系)?电\s*话[:：]|传\s*真[:：]|邮\s*箱[:：])"
-    r"|(?<=如下：)(?=\S)|(?<=特此通知。)(?=\S)|(?<=特此函告。)(?=\S)"
+    r"(?<=[。；：])\s*(?=附件\s*\d*\s*[:：]|[特专]此(?:通知|函告|函复|函达|公告)。?|[（(]?联\s*系\s*人|抄送[:：])"
+    r"|(?<=日)\s*(?=抄送[:：])|(?<=[。\d）)])(?=(?:联系)?电\s*话[:：]|传\s*真[:：]|邮\s*箱[:：])"
+    r"|(?<=如下：)(?=\S)|(?<=此通知。)(?=\S)|(?<=此函告。)(?=\S)|(?<=此函达。)(?=\S)"
     r"|(?<=[。：；])[ \u3000]+(?=\S)|(?<=。)(?=根据《|各地可)"
 )
 
@@ -246,22 +257,34 @@ def _unnumbered(piece: str) -> Iterator[str]:
             yield from _tail(one.strip())
 
 
+_ISSUES = (
+    r"\s*([（(]此件[^）)]{2,12}[）)])?\s*((?!印发|发布|公布|下发|起|前|以|至)[^，。；：]{4,60}?"
+    r"(?:办法|规定|细则|方案|规程|指南|要点|标准)(?:[（(][^）)]{1,12}[）)])?)?\s*(?<!日)((?:为了?|根据|按照).+)?"
+)
+_AFTER_DATE = re.compile(rf"[^，。；]{{0,12}}|{_ISSUES}")
+_ISSUED = re.compile(rf"({DATED.pattern}){_ISSUES}")
+
+
 def _tail(text: str) -> Iterator[str]:
     """Break off the signature and the date at the end: …执行。省商务厅2021年3月1日."""
-    dated = [match for match in DATED.finditer(text) if re.fullmatch(r"[^。，；]{0,12}", text[match.end() :])]
+    dated = [match for match in DATED.finditer(text) if _AFTER_DATE.fullmatch(text[match.end() :])]
     if not dated or not dated[-1].start():
         yield text
         return
     head, date = text[: dated[-1].start()].rstrip(), text[dated[-1].start() :]
     cut = max(head.rfind(mark) for mark in "。；）") + 1
     signed = head[cut:].strip()
-    if not 2 <= len(signed) <= 80 or re.search(r"[，：、于自从在至]", signed[-1:]):
+    unsigned = len(text) - dated[-1].end() > 12 and not re.search(r"[厅部局委办室府会署社院]$", signed)
+    if unsigned or len(signed) > 80 or len(signed) == 1 or re.search(r"[，：、于自从在至]", signed[-1:]):
         yield text
         return
     if head[:cut].strip():
         yield head[:cut].strip()
     yield from _signatures(signed)
-    yield date.strip()
+    if issued := _ISSUED.fullmatch(date):
+        yield from (part.strip() for part in issued.groups() if part and part.strip())
+    else:
+        yield date.strip()
 
 
 def _signatures(text: str) -> list[str]:
@@ -283,7 +306,13 @@ def _open_head(lines: list[str]) -> list[str]:
 
 def _head(line: str) -> Iterator[str]:
     found = _DOC_NUMBER.search(line)
-    if found and not re.search(r"[，。《]", line[: found.start()]) and found.end() < len(line):
+    before = line[: found.start()] if found else ""
+    if (
+        found
+        and not re.search(r"[，。]", before)
+        and before.count("《") == before.count("》")
+        and found.group() != line
+    ):
         office = _AFTER_OFFICE.match(found.group())
         start = found.start() + (office.end() if office else 0)
         yield from filter(None, (line[:start].strip(), line[start : found.end()].strip()))
@@ -385,7 +414,7 @@ def _by_title(text: str, titles: list[str]) -> list[str]:
         if not end:
             continue
         before = text[:start].strip()
-        marked = re.search(rf"附件\s*{number}?$", before)
+        marked = re.search(rf"附件\s*{number}?\s*[:：]?$", before)
         head = before[: marked.start()].strip() if marked else before
         out += list(_tail(head)) if number == 1 and head else [head]
         out += [marked.group()] if marked else []

@@ -140,7 +140,7 @@ def _read_pdf(name: str, content: bytes) -> str:
         document.close()
     if sum(len(line.strip()) for page in pages for line in page) < _SCANNED * max(len(pages), 1):
         raise refusal(name, "这是扫描件，没有可读的文字", "请先做文字识别，或导入 .docx 原件")
-    return "\n".join(_without_running_heads(pages))
+    return "\n".join(_tabbed(_without_running_heads(pages)))
 
 
 def _page_lines(page: pypdfium2.PdfPage) -> list[str]:
@@ -160,6 +160,22 @@ def _page_lines(page: pypdfium2.PdfPage) -> list[str]:
         return []
     margin = min(left for _, left in lines)
     return [f"\u3000\u3000{line}" if left > margin + 15 else line for line, left in lines]
+
+
+def _tabbed(lines: list[str]) -> list[str]:
+    """Put tabs between the cells of numbered rows under a head 序号 …, which a PDF gives with spaces between."""
+    out: list[str] = []
+    row = 0  # the number that the next row carries; 0 outside of a table
+    for line in lines:
+        cells = line.split()
+        if len(cells) > 1 and cells[0] == "序号":
+            row, line = 1, "\t".join(cells)
+        elif row and len(cells) > 1 and cells[0] == str(row):
+            row, line = row + 1, "\t".join(cells)
+        elif line.startswith("\u3000"):
+            row = 0
+        out.append(line)
+    return out
 
 
 def _without_running_heads(pages: list[list[str]]) -> list[str]:

@@ -9,12 +9,11 @@ import docx
 import pytest
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
-from playwright.sync_api import Browser
 
 from knowledge.importing.draft import read_draft
 from knowledge.importing.readers import LARGEST
 from knowledge.model import KnowledgeError
-from tests.importing.support import SAMPLES, Sample, load_sample
+from tests.importing.support import KINDS, LEAST, SAMPLES, UNSEEN, Sample, hits, load_sample, score
 
 STATION, MEASURES = (
     load_sample(next(path for path in SAMPLES if path.stem == name)) for name in ("station", "measures")
@@ -76,13 +75,40 @@ def test_a_text_file_of_any_usual_encoding_is_read(code: str, tmp_path: Path) ->
     assert labels(path) == MEASURES.labels
 
 
-def test_a_printed_pdf_gives_the_numbered_labels(browser: Browser, tmp_path: Path) -> None:
-    page = browser.new_page()
-    page.set_content(as_html(MEASURES))
-    path = tmp_path / "a.pdf"
-    page.pdf(path=path, format="A4")
-    page.close()
-    draft = read_draft(path)
+def as_file(sample: Sample, kind: str, folder: Path, request: pytest.FixtureRequest) -> Path:
+    path = folder / f"{sample.name}.{kind}"
+    if kind == "docx":
+        return write_docx(sample, path)
+    if kind == "pdf":
+        page = request.getfixturevalue("browser").new_page()
+        page.set_content(as_html(sample))
+        page.pdf(path=path, format="A4")
+        page.close()
+        return path
+    path.write_text(as_html(sample) if kind == "html" else "\n".join(sample.lines), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["txt", "html", "docx", "pdf"])
+def test_unseen_notices_are_read_out_of_every_kind_of_file(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    printed = ("brand", "commerce", "guide")  # printing takes long
+    samples = [load_sample(path) for path in UNSEEN if kind != "pdf" or path.stem in printed]
+    drafts = [read_draft(as_file(sample, kind, tmp_path, request)) for sample in samples]
+    shown = [
+        ({one.label for one in draft.clauses}, set(one.labels)) for draft, one in zip(drafts, samples, strict=True)
+    ]
+    scores = {"labels": score((len(found & wanted), len(found), len(wanted)) for found, wanted in shown)}
+    for name in ("deadlines", "percentages", "prohibitions"):
+        same = KINDS[name]
+        pairs = [(list(getattr(draft, name)), one.gold[name]) for draft, one in zip(drafts, samples, strict=True)]
+        scores[name] = score((hits(gold, found, same), len(found), len(gold)) for found, gold in pairs)
+    assert all(min(each) >= LEAST for each in scores.values()), scores
+
+
+def test_a_printed_pdf_gives_the_numbered_labels(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    draft = read_draft(as_file(MEASURES, "pdf", tmp_path, request))
     assert draft.number == MEASURES.header["number"]
     found = {one.label for one in draft.clauses}
     wanted = set(MEASURES.labels)

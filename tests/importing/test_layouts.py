@@ -1,13 +1,12 @@
 """The samples in every layout: labels, deadlines, figures and prohibitions against hand-made gold."""
 
+import functools
 import json
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,48 +15,24 @@ from hypothesis import strategies as st
 from knowledge.importing.draft import Draft, draft_of
 from knowledge.importing.layout import restore
 from knowledge.notices import parse_clauses
-from tests.importing.support import SAMPLES, Sample, layouts, load_sample
+from tests.importing.support import KINDS, LEAST, SAMPLES, UNSEEN, Sample, base, hits, layouts, load_sample, score
 
-LEAST = 0.95
 NOTICES = Path(__file__).parent.parent / "notices"
-ALL = [load_sample(path) for path in SAMPLES]
+GROUPS = {name: [load_sample(path) for path in paths] for name, paths in (("samples", SAMPLES), ("unseen", UNSEEN))}
+ALL = [*GROUPS["samples"], *GROUPS["unseen"]]
 LAYOUTS = [name for name, _ in layouts(["一"])]
-KINDS: dict[str, Callable[[list[Any], Any], bool]] = {
-    "deadlines": lambda gold, found: (gold[1] in found.text or found.text in gold[1]) and gold[2] == found.on,
-    "percentages": lambda gold, found: abs(gold[1] - found.value) < 0.01 and gold[2] == found.op,
-    "amounts": lambda gold, found: gold[1] == found.value and gold[2] == found.op,
-    "prohibitions": lambda gold, found: gold[1] in found.text,
-}
 
 
-def base(label: str) -> str:
-    return label.partition("¶")[0]
+@functools.cache
+def read(sample: str, layout: str) -> Draft:
+    [one] = [each for each in ALL if each.name == sample]
+    return draft_of(dict(layouts(one.lines))[layout])
 
 
-def score(pairs: Iterable[tuple[int, int, int]]) -> tuple[float, float]:
-    """Precision and recall of (right, found, wanted)."""
-    right, found, wanted = (sum(column) for column in zip(*pairs, strict=True))
-    return right / found, right / wanted
-
-
-def hits(gold: list[list[Any]], found: Iterable[Any], same: Callable[[list[Any], Any], bool]) -> int:
-    left = list(found)
-    count = 0
-    for row in gold:
-        match = next((one for one in left if base(row[0]) == base(one.clause) and same(row, one)), None)
-        if match is not None:
-            left.remove(match)
-            count += 1
-    return count
-
-
-def read(sample: Sample, layout: str) -> Draft:
-    return draft_of(dict(layouts(sample.lines))[layout])
-
-
+@pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_deadlines_figures_and_prohibitions_are_read_in_every_layout(layout: str) -> None:
-    drafts = [(sample, read(sample, layout)) for sample in ALL]
+def test_deadlines_figures_and_prohibitions_are_read_in_every_layout(layout: str, group: str) -> None:
+    drafts = [(sample, read(sample.name, layout)) for sample in GROUPS[group]]
     for kind, same in KINDS.items():
         pairs = [
             (hits(sample.gold[kind], getattr(draft, kind), same), len(getattr(draft, kind)), len(sample.gold[kind]))
@@ -68,12 +43,13 @@ def test_deadlines_figures_and_prohibitions_are_read_in_every_layout(layout: str
         assert recall >= LEAST, (kind, recall)
 
 
+@pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_labels_are_read_in_every_layout(layout: str) -> None:
+def test_labels_are_read_in_every_layout(layout: str, group: str) -> None:
     lost = "lost" in layout  # nothing in the text tells an unnumbered paragraph from the one before it
     pairs = []
-    for sample in ALL:
-        shown = [one.label for one in read(sample, layout).clauses]
+    for sample in GROUPS[group]:
+        shown = [one.label for one in read(sample.name, layout).clauses]
         found, wanted = ({base(x) for x in labels} if lost else set(labels) for labels in (shown, sample.labels))
         pairs.append((len(found & wanted), len(found), len(wanted)))
     precision, recall = score(pairs)
@@ -83,7 +59,7 @@ def test_labels_are_read_in_every_layout(layout: str) -> None:
 
 @pytest.mark.parametrize("sample", ALL, ids=lambda one: one.name)
 def test_a_printed_notice_gives_exactly_its_labels_texts_and_header(sample: Sample) -> None:
-    draft = draft_of("\n".join(sample.lines))
+    draft = read(sample.name, "printed")
     wanted: dict[str, str] = {}
     for label, line in sample.labelled:
         wanted[label] = wanted.get(label, "") + line
@@ -97,7 +73,7 @@ def test_a_printed_notice_gives_exactly_its_labels_texts_and_header(sample: Samp
 
 @pytest.mark.parametrize("sample", ALL, ids=lambda one: one.name)
 def test_deadlines_name_who_owes_and_to_whom(sample: Sample) -> None:
-    draft = draft_of("\n".join(sample.lines))
+    draft = read(sample.name, "printed")
     for clause, text, on, who, whom in sample.gold["deadlines"]:
         due = next(one for one in draft.deadlines if one.clause == clause and text in one.text and one.on == on)
         assert who in due.who
