@@ -218,9 +218,7 @@ def _near_miss(asked: Asked, match: Match, slot: str) -> Answer:
     return asked.reply(
         kind="abstain",
         status=NOT_WRITTEN,
-        statement=said
-        if _UNWRITTEN.search(said)
-        else asked.say("near_miss", slot=asked.kb.phrases[f"slot_{slot}"]),
+        statement=said if _UNWRITTEN.search(said) else asked.say("near_miss", slot=asked.kb.phrases[f"slot_{slot}"]),
         citations=asked.cited(match.entry.cites[:1]),
         **asked.onward(),
         score=match.score,

@@ -53,7 +53,7 @@ SEMANTIC = Weights(
     body=0.40,
     refuse_from=0.62,
     alone_from=1.05,
-    answer_from=0.20,
+    answer_from=0.25,
     sure=0.76,
     yes_from=0.45,
 )

@@ -20,12 +20,12 @@ SLOT_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("consequence", r"什么后果|啥后果|有(?:没有)?后果|(?:怎么|咋|如何)(?:处)?罚|(?:怎么|如何)追责|罚不罚|受什么处分|要紧(?:吗|不|么)|要不要紧"
                         r"|(?:不|没|未|逾期|超|晚|拖|滞后)[^，。？]{0,8}会(?:怎么?|咋)样"),
         ("duration", r"几天|多少天|多久|多长时间|年限|时长|期长|几年|多少年|几个月|几个工作日|多少个?工作日|多少小时|几小时|几分钟|多少学时|几周"),
-        ("date", r"什么时候|啥时候?|几时|何时|几号|哪天|哪(?:一)?年|几月|什么时间|多会儿?|期限|时限|截止|截至|最晚|最迟|何日|哪个月|日期"),
+        ("date", r"什么时候|啥时候?|几时|何时|几号|哪[一1]?[天年日]|哪几[天年]|几月|什么时间|多会儿?|期限|时限|截止|截至|最晚|最迟|何日|哪[一1]?个月|日期"),
         ("count", r"多少(?:个|家|人|名|次|人次|台|辆|平|份|字|页|处|项|条|户|村|站|分|县|套|门|科|种|章|册|本(?![钱地县])|张|趟|亩|吨|只(?![能要])|公里|斤)|(?<![哪那这])几(?:个|家|人|名|次|台|辆|平|份|字|页|处|户|村|站|分|县|套|门|章|期|轮|批|册|本(?![钱地县])|张|趟|亩|吨|只(?![能要])|公里|斤)|面积(?:要)?多大|多大面积|多少平|数量(?:是|要)?多少|人数(?:要|是|有)?多少"),
         ("phone", r"(?<!打)电话(?!回访|访谈|问|抽查|沟通|联系)|传真|微信(?!群|公众|小程序|视频|里|上|支付)|号码|联系方式|邮箱|热线"),
-        ("who", r"谁|哪个(?:部门|单位|司|处|科|局|机构|级别)|哪(?:一)?级|哪些部门|哪几个部门|什么人|哪家|归哪|找哪|向哪个"),
+        ("who", r"谁|哪个(?:部门|单位|司|处|科|局|机构|级别)|哪[一1]?级|哪些部门|哪几个部门|什么人|哪家|归哪|找哪|向哪个"),
         ("form", r"怎么|如何|咋|什么(?:办法|法子|方法|方式|形式|程序|途径|流程)"),
-        ("document", r"哪个(?:文件|文|办法|通知|规定)|什么(?:文件|依据)|依据(?:是|的)?|文号|哪份文件|哪一条"),
+        ("document", r"哪个(?:文件|文|办法|通知|规定)|什么(?:文件|依据)|依据(?:是|的)?|文号|哪[一1]?份文件|哪[一1]条"),
     )
 )  # fmt: skip
 HARD_SLOTS = frozenset({"money", "ratio", "duration", "date", "count", "phone", "consequence"})
@@ -60,7 +60,7 @@ _DENIAL = re.compile(
 _CAN = r"(?:(?<![功智性节效动职要得只])能(?!力|源|耗|手)|可以)"
 # A permission after a denial belongs to the predicate, so the denial was a condition: 不给数据能验收吗.
 _NO_PERMISSION_AFTER = (
-    rf"(?!.*(?:{_CAN}|行吗|行不|行吧|成吗|合规|没事|没问题|算(?:数|吗|吧)|达标|也行|过得去|没关系|就行|不打紧))"
+    rf"(?!.*(?:{_CAN}|行得通|行吗|行不|行吧|成吗|合规|没事|没问题|算(?:数|吗|吧)|达标|也行|过得去|没关系|就行|不打紧))"
 )
 _ASKS_MAY = re.compile(
     r"能不能够?|可不可以|可以不可以|行不行|让不让|准不准|许不许|允不允许|成不成|可否|能否|给不给|支不支持|支持不支持"
@@ -96,7 +96,7 @@ _MUST = re.compile(
     r"必须|一定|才行|非要|非得|需要|须|应该|应当|得(?=.{1,12}(?:吗|吧|不)[？?]?$)|(?<![不只主重还必])要(?!求|是|么|点|钱|紧)|还要|强制|硬性"
 )
 _MAY_AT_END = re.compile(
-    rf"{_CAN}[^，, ]{{1,6}}吗[？?]?$|(?:可以|行|成|没事|没问题|没关系|不打紧|不要紧|允许|支持)(?:吗|吧)[？?]?$"
+    rf"{_CAN}[^，, ]{{1,6}}吗[？?]?$|(?:可以|行得通|行|成|没事|没问题|没关系|不打紧|不要紧|允许|支持)(?:吗|吧)[？?]?$"
 )
 _MAY = re.compile(
     rf"{_CAN}|(?<![上下银运进执举施通])行(?:吗|吧|不)|允许|许可|让|成吗|支持|鼓励|没事吧|没问题吧|没关系吧|不打紧"
@@ -116,6 +116,7 @@ INFERS = re.compile(
 )
 # A waiver with what suffices instead: 不用村村都有，服务到了就行吧.
 _INSTEAD = re.compile(r"(?:不用|不需要?|不必|无需|没必要)[^，,]{1,12}[，,][^，,]{1,12}就(?:行|可以|够|成)")
+_COUNTS_AS = re.compile(r"(?:可以|(?<!不)能)(?=算[^数了])")  # 可以算公共服务吗 asks whether it is so
 _CHARGED = re.compile(r"(?:要不要|需要|[要得])[收花付掏交]?(?:钱|费(?!用))")
 # A statement with a modal, asked by its mark alone: 人走了以后还得回访？
 _ASKED_BY_MARK = re.compile(r"[一-龥].*(?:得|要|必须|应该|可以|能|会|算).*[？?]$")
@@ -125,6 +126,7 @@ _FREE = re.compile(r"不要钱|不收费|不收钱|不花钱|不付费|一分钱
 _MODALS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (modal, re.compile(pattern))
     for modal, pattern in (
+        ("is", r"才(?:让|能|可以|准|行)"),
         ("support", r"支不支持|支持吗|支持不|支持(?:的)?吧|鼓励吗|鼓励不|是否支持|是否鼓励"),
         ("must", r"要不要|需不需要|(?<![应使利费作通适引运])用不用|得不得|该不该|必须|一定要|非要|非得|需要|(?<!只|主|重|还)要(?!紧).{0,14}(?:吗|不|么|吧)[？?]?$|得.{1,10}(?:吗|不)[？?]?$|应该"),
         ("may", r"(?<![功智性节效动职])能(?!力|源|耗|手)|可以|可否|(?<![上下银运进执举施通])行(?:不行|吗|不|吧)|允许|许可吗|让|(?<![标精水])准(?!备|则|确|入)|成吗"),
@@ -185,6 +187,7 @@ class Question:
         return not known or len(re.findall(r"[\u3400-\u9fffa-z0-9]", self.text)) < 2
 
 
+_CORRELATIVE = re.compile(r"(多少|什么时候|啥时候?)([^，,。？?]{1,5})\1")  # 干多少给多少 asks for no amount
 # In a yes/no question these are "some", not "how many": 把几家快递放一起算不算整合.
 _SOME = re.compile(r"(?:几|多少)(?=个|家|人|名|次|台|辆|份|处|户|天|年|项|条|站|村)")
 
@@ -192,6 +195,7 @@ _SOME = re.compile(r"(?:几|多少)(?=个|家|人|名|次|台|辆|份|处|户|�
 def slots(text: str) -> frozenset[str]:
     """Which values a question asks for."""
     found: set[str] = set()
+    text = _CORRELATIVE.sub(r"若干\2若干", text)
     rest = _SOME.sub("若干", text) if is_yes_no(text) else text
     for slot, pattern in SLOT_PATTERNS:
         if pattern.search(rest):
@@ -228,7 +232,7 @@ def _predicate(text: str) -> str:
 
 def leaning(text: str) -> Leaning:
     """Read how a yes/no question leans."""
-    free = _CHARGED.sub("收费", _FREE.sub("免费", text))
+    free = _CHARGED.sub("收费", _FREE.sub("免费", _COUNTS_AS.sub("", text)))
     for contrast, asserted in _CONTRASTS:
         free = contrast.sub(asserted, free)
     without = re.sub(r"[不没][？?。\s]*$", "", _A_NOT_A.sub("＿", free))
