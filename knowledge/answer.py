@@ -57,6 +57,7 @@ def _answer(kb: KnowledgeBase, text: str, facts: Facts, on: date, before: Before
     return replace(found, notes=(*found.notes, *_standing(kb, found)))
 
 
+_UNWRITTEN = re.compile(r"未写|没有写|未规定|未单列|未列")  # a statement that says itself what its clause does not
 _BREAK = re.compile(r"[？?；;]|[，,]\s*(?=(?:还有|另外|再就是|再问|顺便|同时)[^，,]{3,})")
 
 
@@ -123,7 +124,8 @@ def _decide(asked: Asked) -> Answer:
     if ruled is not None:
         return ruled
     hard = asked.question.slots & HARD_SLOTS
-    if hard and hard == asked.question.slots and not hard & gives(top.entry) and not top.sure:
+    unwritten = not top.sure or bool(_UNWRITTEN.search(top.entry.statement))
+    if hard and hard == asked.question.slots and not hard & gives(top.entry) and unwritten:
         other = holder(matches, top, hard)
         return _entry(asked, other) if other else _near_miss(asked, top, sorted(hard)[0])
     top = _concluding(asked, matches, top)
@@ -212,10 +214,11 @@ def _absence(asked: Asked, entry: Entry, score: float) -> Answer:
 
 def _near_miss(asked: Asked, match: Match, slot: str) -> Answer:
     """The topic is in the notices, the asked value is not."""
+    said = match.entry.statement
     return asked.reply(
         kind="abstain",
         status=NOT_WRITTEN,
-        statement=asked.say("near_miss", slot=asked.kb.phrases[f"slot_{slot}"]),
+        statement=said if _UNWRITTEN.search(said) else asked.say("near_miss", slot=asked.kb.phrases[f"slot_{slot}"]),
         citations=asked.cited(match.entry.cites[:1]),
         **asked.onward(),
         score=match.score,

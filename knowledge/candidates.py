@@ -7,14 +7,17 @@ from knowledge.base import KnowledgeBase
 from knowledge.facts import known_for
 from knowledge.matching import Match, gives
 from knowledge.model import Answer, Citation, Cite, Entry, Facts
-from knowledge.question import HARD_SLOTS, Question, leans_on_before
+from knowledge.question import HARD_SLOTS, Question, is_yes_no, leans_on_before, slots
+from knowledge.text import normalise
 
 PROVINCE_DECIDES = "duty-prov-standard"  # the entry on who details directions and standards
 RULE_BONUS = 0.10  # for an entry whose rule can use a number that the question states
 FULL_LENGTH = 16  # characters; a shorter follow-up leans more on the question before
 CLAUSE_BONUS = 0.15  # for a follow-up that stays within the clause of the answer before
+ASKED_MARGIN = 0.14  # the same where the refusal is of another kind than what is asked
 ABSENT_MARGIN, FOREIGN_MARGIN = 0.06, 0.05  # a refusal must be so much nearer than an answer that fits as well
 LEAD, GAP, FOREIGN, LACKING = 1.9, 3.8, 1.1, 1.1  # weights of the confidence, its score counting 1
+BESIDE = 0.30  # the same within one clause
 NEIGHBOUR = 0.15  # how far behind an entry may be that holds the value asked for
 RIVAL_MARGIN = 0.08  # another clause's fact this close is shown too
 TWIN_MARGIN = 0.12  # twins this close are both shown
@@ -74,6 +77,10 @@ class Asked:
 def twin_of(matches: list[Match], top: Match) -> Entry | None:
     """The entry easily confused with the best one, when it is about as near to the question."""
     return next((m.entry for m in matches if m.entry.id == top.entry.twin and m.score > top.score - TWIN_MARGIN), None)
+
+
+def _clauses(entry: Entry) -> set[tuple[str, str]]:
+    return {(cite.notice, cite.clause) for cite in entry.cites}
 
 
 def rival_of(matches: list[Match], top: Match) -> Match | None:
@@ -159,6 +166,13 @@ def _rule_bonus(asked: Asked, match: Match, told: set[str]) -> float:
     return RULE_BONUS * (1 + (len(rule.possible(known)) == 1) + named)
 
 
+def _asked_of(question: Question, rival: Match, refusal: Match) -> bool:
+    """True when a fact answers in kind what a refusal does not: yes or no, or the value asked for."""
+    concludes = question.yes_no and rival.form.verdict != "info" and not is_yes_no(refusal.form.text)
+    hard = question.slots & HARD_SLOTS
+    return concludes or bool(hard & gives(rival.entry)) and not hard & slots(normalise(refusal.form.text))
+
+
 def best_match(asked: Asked, matches: list[Match]) -> Match:
     """The match to act on: what a rule can decide with the numbers given comes first, a refusal only when ahead."""
     question, matcher = asked.question, asked.kb.matcher
@@ -171,19 +185,23 @@ def best_match(asked: Asked, matches: list[Match]) -> Match:
     if top.entry.absent:
         rival = next((match for match in lifted if not match.entry.absent), None)
         hard = question.slots & HARD_SLOTS
-        if rival and rival.score > top.score - ABSENT_MARGIN and (not hard or hard & gives(rival.entry)):
+        margin = ASKED_MARGIN if rival and _asked_of(question, rival, top) else ABSENT_MARGIN
+        if rival and rival.score > top.score - margin and (not hard or hard & gives(rival.entry)):
             fits = matcher.foreign(question, rival.entry) <= matcher.foreign(question, top.entry) + FOREIGN_MARGIN
             return rival if fits else top
     return top
 
 
 def holder(matches: list[Match], top: Match, hard: frozenset[str]) -> Match | None:
-    """A close runner-up that holds the value asked for."""
+    """A close runner-up that holds the value asked for; one of the same clause may be less close."""
+    own = _clauses(top.entry)
     return next(
         (
             match
             for match in matches
-            if hard & gives(match.entry) and not match.entry.absent and match.score > top.score - NEIGHBOUR
+            if hard & gives(match.entry)
+            and not match.entry.absent
+            and match.score > top.score - (BESIDE if own & _clauses(match.entry) else NEIGHBOUR)
         ),
         None,
     )

@@ -40,7 +40,7 @@ def judge_expense(asked: Asked, top: Match) -> Answer | None:
 def judge_unlisted(asked: Asked, top: Match) -> Answer | None:
     """The negative list ends in 等: a purchase that no row names is neither forbidden by it nor allowed."""
     question, rows = asked.question, asked.kb.expenses
-    if not question.yes_no or question.slots or top.sure:
+    if not question.yes_no or question.slots or top.sure or question.leaning.force == "must":
         return None
     if not (asks_to_do(question.text) and is_about_spending(question.text)):
         return None
@@ -174,18 +174,16 @@ def _rule_verdict(question: Question, rule: Rule, cases: list[Case]) -> tuple[Ve
     )  # 我们只有88%呢 waits for a verdict
     if not (question.yes_no or told):
         return "info", "is"
-    turned = any(word in question.text for word in rule.inverse)
-    word = (
-        "denied"
-        if question.denied
-        else "is"
-        if turned or question.modal != "may" and rule.modal == "is"
-        else rule.modal
-    )
+    inverse = [word for word in rule.inverse if word in question.text]
+    turned = bool(inverse)
+    denied = question.denied and not any(
+        word.startswith("不") for word in inverse
+    )  # 不用交 is turned, not turned twice
+    word = "denied" if denied else "is" if turned or question.modal != "may" and rule.modal == "is" else rule.modal
     if len({case.verdict for case in cases}) > 1:
         return "conditional", word
     verdict = cases[0].verdict
-    return (_FLIP.get(verdict, verdict) if turned != question.denied else verdict), word
+    return (_FLIP.get(verdict, verdict) if turned != denied else verdict), word
 
 
 def _offer(key: str) -> tuple[Choice, ...]:

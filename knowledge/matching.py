@@ -53,7 +53,7 @@ SEMANTIC = Weights(
     body=0.40,
     refuse_from=0.62,
     alone_from=1.05,
-    answer_from=0.35,
+    answer_from=0.25,
     sure=0.76,
     yes_from=0.45,
 )
@@ -64,6 +64,7 @@ TOP_FORMS = (0.60, 0.25, 0.15)  # an entry's three nearest forms speak for it
 OTHER_SLOT, EXTRA_SLOT = 0.72, 0.86  # a form that asks for another value; for a value where none is asked
 VOTERS, LOUDNESS, MAJORITY = 12, 6, 0.68
 OTHERWISE, SUFFICES, UNRELATED = 0.40, 0.50, 0.05  # how much a form of another force says, see `bearing`
+STRANGE = 0.50  # from this share of foreign words a question is about something else, no ground for 可以
 OPPOSED = 0.80  # the nearest form is the reverse of the question (收费 against 免费)
 
 _GIVES = {
@@ -286,6 +287,9 @@ class Matcher:
             return "info"
         winner = max(tally, key=lambda verdict: tally[verdict])
         if winner == "yes" and (plain < weights.yes_from**LOUDNESS or not bears or INFERS.search(question.text)):
+            return "info"
+        permits = winner == "yes" and question.leaning.force in ("may", "enough") and not question.leaning.turned
+        if permits and self.foreign(question, match.entry) >= STRANGE:
             return "info"
         return winner if tally[winner] >= MAJORITY * sum(tally.values()) else "info"
 
