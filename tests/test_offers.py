@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,8 +102,8 @@ def carried_out(db: Session, made: Assistant, office: Office, who: str, option: 
 
 @ON_SQLITE
 @pytest.mark.timeout(900)  # hundreds of turns: minutes on a busy machine
-def test_every_option_of_a_card_leads_to_the_end(office: Office, kb: KnowledgeBase) -> None:
-    made, tried = assistant(kb), set[tuple[Any, ...]]()
+def test_every_option_of_a_card_leads_to_the_end(office: Office, kb: KnowledgeBase, tmp_path: Path) -> None:
+    made, tried = assistant(kb, folder=tmp_path, base_url="https://example.org"), set[tuple[Any, ...]]()
     everybody(office)
     with office.sessions() as db, db.begin():
         for who, event in (("", ""), *LIFE):
