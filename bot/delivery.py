@@ -16,6 +16,7 @@ from functools import partial
 
 import structlog
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot.channels import Channel
@@ -225,6 +226,8 @@ class Dispatcher:
             platform_id = opened.channel.push(opened.address, Reply.from_json(delivery.reply), key)
         except TemporaryFailure as trouble:
             return self._later(delivery, opened.channel, trouble)
+        except OperationalError:  # the channel looks things up before it calls, and some note things after
+            return self._later(delivery, opened.channel, TemporaryFailure("database", sure=False))
         self._breaker(opened.channel).worked()
         return lambda db: "accepted" if deliveries.accepted(db, delivery, platform_id, self.clock()) else "lost"
 
