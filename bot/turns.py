@@ -10,8 +10,11 @@ others are answered, and others write. When more messages come than can be answe
 those that people wait for.
 """
 
+import os
 import secrets
+import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -33,8 +36,11 @@ from storage.db import hold, reading, transaction
 
 TOGETHER = 32  # turns in one commit on SQLite; more would make the first of them wait
 THREADS = 4  # on PostgreSQL
-SOON, SOON_NEW = 400, 8  # turns, and new questions, that may be waited for: each about a second's or less
+SOON, SOON_S = 200, 1.0  # turns that may be waited for, and how long the first of them may have waited
+SOON_NEW, SOON_NEW_S = 8, 0.2  # the same of new questions
 MOST_LATE = 1000  # messages that are answered after the others; more are best sent again
+# Steps of Linux's nice. What comes is read before turns go on, lest it wait unread; turns go before new questions.
+TURNS_GIVE_WAY, PREPARING_GIVES_WAY = 10, 19
 log = structlog.get_logger()
 
 
@@ -52,6 +58,7 @@ class _Waiting:
     given: Mapping[str, Any]
     late: bool
     new: bool  # until it is prepared
+    since: float = field(default_factory=time.monotonic)
     reply: Future[Reply] = field(default_factory=Future)
 
 
@@ -82,6 +89,11 @@ class _Lane:
             self._changed.notify_all()
             return taken
 
+    def crowded(self, most: int, longest_s: float) -> bool:
+        """Whether `most` are to be answered soon already, or one of them has waited for `longest_s`."""
+        with self._changed:
+            return len(self.soon) >= most or bool(self.soon) and time.monotonic() - self.soon[0].since > longest_s
+
     def settle(self, most: int) -> None:
         """Wait until no more than `most` are to be answered soon."""
         with self._changed:
@@ -92,6 +104,13 @@ class _Lane:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+
+def _give_way(steps: int) -> None:
+    """Let this thread come after the process's others where they all want the same core."""
+    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + steps)
 
 
 class TurnThread:
@@ -123,21 +142,24 @@ class TurnThread:
         """Answer with this assistant from the next turn on."""
         self._assistant = assistant
 
-    def outlook(self, inbound: Inbound) -> Outlook:
-        """When a message would be answered that came now."""
+    def offer(self, inbound: Inbound) -> tuple[Outlook, Future[Reply] | None]:
+        """Queue a message, unless so many wait that it is better sent again; an event never is."""
         with self._lock:
-            if not self._waits(inbound).late:
-                return Outlook.SOON
-            return Outlook.LATE if self._late < MOST_LATE else Outlook.FULL
+            waiting = self._waits(inbound)
+            if waiting.late and self._late >= MOST_LATE and inbound.kind != "event":
+                return Outlook.FULL, None
+            return Outlook.LATE if waiting.late else Outlook.SOON, self._queue(waiting)
 
     def submit(self, inbound: Inbound, given: Mapping[str, Any] | None = None) -> Future[Reply]:
         """Queue a message; the future holds its reply once it is stored."""
         with self._lock:
-            waiting = self._waits(inbound, given)
-            self._last[inbound.channel, inbound.address] = waiting
-            self._late += waiting.late
-            (self._new if waiting.new else self._lane(inbound)).put(waiting)
+            return self._queue(self._waits(inbound, given))
+
+    def _queue(self, waiting: _Waiting) -> Future[Reply]:
+        self._last[waiting.inbound.channel, waiting.inbound.address] = waiting
+        self._late += waiting.late
         waiting.reply.add_done_callback(lambda _: self._done(waiting))
+        (self._new if waiting.new else self._lane(waiting.inbound)).put(waiting)
         return waiting.reply
 
     def stop(self) -> None:
@@ -153,8 +175,8 @@ class TurnThread:
         """How a message waits: it overtakes none of its own address."""
         before = self._last.get((inbound.channel, inbound.address))
         new = self._prepares and not self._assistant.knows(inbound) or before is not None and before.new
-        ahead = self._new.soon if new else self._lane(inbound).soon
-        late = len(ahead) >= (SOON_NEW if new else SOON) or before is not None and before.late
+        crowded = self._new.crowded(SOON_NEW, SOON_NEW_S) if new else self._lane(inbound).crowded(SOON, SOON_S)
+        late = crowded or before is not None and before.late
         return _Waiting(inbound=inbound, given=given or {}, late=late, new=new)
 
     def _lane(self, inbound: Inbound) -> _Lane:
@@ -168,6 +190,7 @@ class TurnThread:
                 del self._last[address]
 
     def _prepare(self) -> None:
+        _give_way(PREPARING_GIVES_WAY)
         while taken := self._new.take(1):
             [waiting] = taken
             lane = self._lane(waiting.inbound)
@@ -182,6 +205,7 @@ class TurnThread:
                 lane.put(waiting)
 
     def _run(self, lane: _Lane) -> None:
+        _give_way(TURNS_GIVE_WAY)
         while batch := lane.take(self._together):
             self._answer(batch)
 

@@ -116,6 +116,7 @@ def test_what_is_late_is_answered_after_the_others_and_nobody_overtakes_themselv
     sessions: sessionmaker[Session], kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turns, "SOON", 2)
+    monkeypatch.setattr(turns, "SOON_S", 1000)
     monkeypatch.setattr(turns, "MOST_LATE", 2)
     monkeypatch.setattr(turns, "THREADS", 1)
     begun, go_on, answered = Event(), Event(), list[str]()
@@ -133,21 +134,33 @@ def test_what_is_late_is_answered_after_the_others_and_nobody_overtakes_themselv
     told = []
 
     def say(words: str, who: str) -> None:
-        told.append((who, made.outlook(said(words, who))))
-        waiting.append(made.submit(said(words, who)))
+        outlook, reply = made.offer(said(words, who))
+        told.append((who, outlook))
+        waiting.append(reply or made.submit(said(words, who)))
 
     for who in "abcde":
         say("菜单", who)
     monkeypatch.setattr(turns, "SOON", 10)
     say("帮助", "c")
     say("菜单", "f")
+    monkeypatch.setattr(turns, "SOON_S", 0)  # as if "a" had waited too long: who comes now is late
+    say("菜单", "g")
     go_on.set()
     for one in waiting:
         one.result(timeout=30)
     made.stop()
     soon, late, full = Outlook.SOON, Outlook.LATE, Outlook.FULL
-    assert told == [("a", soon), ("b", soon), ("c", late), ("d", late), ("e", full), ("c", full), ("f", soon)]
-    order = ["first 菜单", "a 菜单", "b 菜单", "f 菜单", "c 菜单", "d 菜单", "e 菜单", "c 帮助"]
+    assert told == [
+        ("a", soon),
+        ("b", soon),
+        ("c", late),
+        ("d", late),
+        ("e", full),
+        ("c", full),
+        ("f", soon),
+        ("g", full),
+    ]
+    order = ["first 菜单", "a 菜单", "b 菜单", "f 菜单", "c 菜单", "d 菜单", "e 菜单", "c 帮助", "g 菜单"]
     assert answered == order
 
 

@@ -161,7 +161,7 @@ class Wechat:
         self._chosen, self._turns, self._sessions, self._clock = chosen, turns, sessions, clock
         self._envelope = edge.Envelope(token=chosen.token, aes_key=chosen.aes_key, receiver=chosen.app_id)
         self.api = Api(grant=stable_token(chosen.app_id, chosen.app_secret), api_base=chosen.api_base, clock=clock)
-        self._waiting: dict[str, Future[Reply]] = {}
+        self._waiting: dict[str, tuple[Outlook, Future[Reply]]] = {}
         self._lock = threading.Lock()
         self._plain_seen: dict[str, str] = {}
 
@@ -222,8 +222,7 @@ class Wechat:
 
     async def _answer(self, said: Inbound, until: float) -> str:
         """The reply to a message, or where to find it later. A repeated message waits for the same turn."""
-        outlook = self._turns.outlook(said)
-        future = self._submit(said, outlook)
+        outlook, future = self._submit(said)
         if future is None:
             return say("wechat.busy")
         if outlook is not Outlook.SOON:
@@ -237,16 +236,17 @@ class Wechat:
             return shown(apology(said, secrets.token_hex(4)))
         return shown(reply)
 
-    def _submit(self, said: Inbound, outlook: Outlook) -> Future[Reply] | None:
-        """Queue a message, or find it in the queue; None when so many wait that it is better sent again."""
+    def _submit(self, said: Inbound) -> tuple[Outlook, Future[Reply] | None]:
+        """Queue a message, or find it in the queue (see TurnThread.offer)."""
         with self._lock:
             if (known := self._waiting.get(said.message_id)) is not None:
                 return known
-            if outlook is Outlook.FULL and said.kind != "event":
-                return None
-            future = self._waiting[said.message_id] = self._turns.submit(said)
+            outlook, future = self._turns.offer(said)
+            if future is None:
+                return outlook, None
+            self._waiting[said.message_id] = outlook, future
         future.add_done_callback(lambda _: self._done(said.message_id))
-        return future
+        return outlook, future
 
     def _done(self, message_id: str) -> None:
         with self._lock:
