@@ -158,6 +158,7 @@ class TurnThread:
     def _queue(self, waiting: _Waiting) -> Future[Reply]:
         self._last[waiting.inbound.channel, waiting.inbound.address] = waiting
         self._late += waiting.late
+        waiting.reply.set_running_or_notify_cancel()  # whoever stops waiting for it: the turn goes on, and so must this
         waiting.reply.add_done_callback(lambda _: self._done(waiting))
         (self._new if waiting.new else self._lane(waiting.inbound)).put(waiting)
         return waiting.reply

@@ -112,6 +112,14 @@ def test_an_encoder_that_breaks_costs_one_answer(
     assert routes == ["apology", "menu"]
 
 
+def test_a_turn_goes_on_when_nobody_waits_for_it_any_more(sessions: sessionmaker[Session], kb: KnowledgeBase) -> None:
+    made = TurnThread(assistant(kb), sessions)
+    waiting = [made.submit(said("菜单", who)) for who in "ab"]
+    assert not waiting[0].cancel()
+    assert [one.result(timeout=30).route for one in waiting] == ["menu", "menu"]
+    made.stop()
+
+
 def test_what_is_late_is_answered_after_the_others_and_nobody_overtakes_themselves(
     sessions: sessionmaker[Session], kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:

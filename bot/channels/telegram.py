@@ -337,8 +337,7 @@ class Telegram:
         )
 
     async def _turn(self, inbound: Inbound) -> Reply:
-        # Shielded: the turn thread must find the future waiting, even when the channel is stopped meanwhile.
-        return await asyncio.shield(asyncio.wrap_future(self._turns.submit(inbound)))
+        return await asyncio.wrap_future(self._turns.submit(inbound))
 
     # --- out -----------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """The web chat and the answer API: browsers and programs as channels."""
 
+import asyncio
 import hmac
 import secrets
 from collections.abc import Callable
@@ -8,7 +9,6 @@ from hashlib import sha256
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Cookie, HTTPException, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -115,7 +115,7 @@ def router(turns: TurnThread, sessions: sessionmaker[Session], key: bytes, clock
         inbound = Inbound(
             channel="web", message_id=f"{visitor}:{said.message_id}", address=visitor, text=said.text, at=clock()
         )
-        reply = await run_in_threadpool(turns.submit(inbound).result)
+        reply = await asyncio.wrap_future(turns.submit(inbound))
         return {"reply": shown(reply)}
 
     @routes.get("/chat/history")
@@ -145,7 +145,7 @@ def router(turns: TurnThread, sessions: sessionmaker[Session], key: bytes, clock
             raise HTTPException(422, f"请求有误：{error}") from error
         identity = secrets.token_hex(12)
         inbound = Inbound(channel="api", message_id=identity, address=asked.session or identity, text=asked.q, at=at)
-        reply = await run_in_threadpool(turns.submit(inbound, given).result)
+        reply = await asyncio.wrap_future(turns.submit(inbound, given))
         return line(asked.q, reply)
 
     return routes

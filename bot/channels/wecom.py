@@ -6,11 +6,12 @@ Sources: https://developer.work.weixin.qq.com/document/path/90238 (callbacks), 9
 
 import asyncio
 import re
+import secrets
 import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from wechatpy.enterprise.client.api import WeChatAgent, WeChatMessage
 
 from bot.channels import defer, edge, picked, pieces, plain
 from bot.channels.wechat_api import Api
+from bot.dialogue import apology
 from bot.messages import ChannelStopped, Inbound, InboundKind, Media, Reply, TemporaryFailure, Undeliverable
 from bot.settings import Wecom as Chosen
 from bot.texts import say
@@ -287,12 +289,11 @@ class Wecom:
         """The reply as text for the callback's answer; "" when it goes through the API."""
         ends_at = time.monotonic() + ANSWER_S
         turn = self._turns.submit(inbound)
-        try:
-            # Shielded: the turn thread must find the future waiting.
-            reply = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(turn)), ANSWER_S)
-        except TimeoutError:
-            self._pool.submit(lambda: self._follow(inbound, turn.result()))
+        await asyncio.wait([asyncio.wrap_future(turn)], timeout=ANSWER_S)
+        if not turn.done():
+            self._pool.submit(lambda: self._follow(inbound, _outcome(inbound, turn)))
             return ""
+        reply = _outcome(inbound, turn)
         if len(plain(reply).encode()) > LIMIT:
             self._pool.submit(self._follow, inbound, reply)
             return ""
@@ -354,6 +355,14 @@ class Wecom:
     def fetch(self, media: Media) -> bytes:
         """Download what was sent, from the API's host alone. It is kept there for three days."""
         return self._api.media(media.id, MOST_BYTES)
+
+
+def _outcome(inbound: Inbound, turn: Future[Reply]) -> Reply:
+    """What a turn replied, waited for, or an apology; the turn thread has logged why a commit failed."""
+    try:
+        return turn.result()
+    except Exception:  # the webhook boundary
+        return apology(inbound, secrets.token_hex(4))
 
 
 def application(chosen: Chosen) -> str:

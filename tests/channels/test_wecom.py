@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -171,6 +171,15 @@ def test_an_answer_that_takes_too_long_is_sent_afterwards(fake: WecomServer, des
         other.execute("ROLLBACK")
     fake.wait(lambda: member.inbox.texts)
     assert "四第3段" in member.inbox.texts[0]
+
+
+def test_a_turn_that_could_not_be_stored_is_answered(
+    member: Member, channel: Wecom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: Future[Reply] = Future()
+    failed.set_exception(OSError("the disk is full"))
+    monkeypatch.setattr(channel._turns, "submit", lambda _: failed)
+    assert "系统繁忙" in member.says("拨付率85%能二次申报吗")
 
 
 def test_what_cannot_be_sent_afterwards_is_left_to_the_ledger(fake: WecomServer, desk: Site, member: Member) -> None:
