@@ -243,6 +243,9 @@ class TurnThread:
 
     def _turns(self, db: Session, batch: list[_Waiting]) -> list[Reply]:
         try:
+            if len(batch) > 1:
+                asked = [(one.inbound.channel, one.inbound.address, one.inbound.message_id) for one in batch]
+                conversations.foresee(db, asked)
             with hurried() if self._prepares else nullcontext():
                 replies = [self._turn(db, waiting) for waiting in batch]
             conversations.settle(db)

@@ -10,8 +10,25 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, event, exists, insert, inspect, literal_column, select, true, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    event,
+    exists,
+    func,
+    insert,
+    inspect,
+    literal_column,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
+from sqlalchemy.sql.visitors import ExternallyTraversible, replacement_traverse
 
 from storage import bindings, deliveries, scope, secrets
 from storage.db import hold
@@ -28,16 +45,34 @@ _HELD = select(Conversation).where(
 )
 _LEFT = ("flow", "answers", "options", "rest", "before", "facts", "touched_at")
 _NOTHING = select(literal_column("1")).subquery()
-_ARRIVAL = select(
+_HERE = and_(Conversation.channel == bindparam("channel"), Conversation.address == bindparam("address"))
+_KNOWN: tuple[ColumnElement[Any], ...] = (
     _STORED.scalar_subquery().label("stored"),
     bindings.SPEAKS_FOR.scalar_subquery().label("person_id"),
     exists(deliveries.WAITS).label("waits"),
     *(_TABLES["conversation"].c[name] for name in ("id", *_LEFT)),
-).select_from(
-    _NOTHING.outerjoin(
-        _TABLES["conversation"],
-        and_(Conversation.channel == bindparam("channel"), Conversation.address == bindparam("address")),
-    )
+)
+_ARRIVAL = select(*_KNOWN).select_from(_NOTHING.outerjoin(_TABLES["conversation"], _HERE))
+_ASKED = func.json_each(bindparam("asked")).table_valued("key", "value", name="asked")
+_PLACES = ("channel", "address", "message_id", "recipient")
+
+
+def _replaced(expression: ColumnElement[Any]) -> ColumnElement[Any]:
+    """With the values in the list of what is asked in place of parameters."""
+
+    def value(element: ExternallyTraversible, **_: Any) -> ColumnElement[Any] | None:  # Any: SQLAlchemy's to use
+        if isinstance(element, BindParameter) and element.key in _PLACES:
+            return _ASKED.c.value.op("->>")(literal_column(str(_PLACES.index(element.key))))
+        return None
+
+    made: ColumnElement[Any] = replacement_traverse(expression, {}, value)
+    return made
+
+
+_ARRIVALS = (  # the same statement for many at a time, in SQLite's words
+    select(*(_replaced(one) for one in _KNOWN))
+    .select_from(_ASKED.outerjoin(_TABLES["conversation"], _replaced(_HERE)))
+    .order_by(_ASKED.c.key)
 )
 _BEGIN = insert(_TABLES["conversation"])
 _KEEP = update(_TABLES["conversation"]).where(Conversation.id == bindparam("number"))
@@ -50,6 +85,7 @@ _RECORD_QUESTION = insert(_TABLES["question"]).values(exchange_id=_EXCHANGE.scal
 _JSON = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make an encoder for each
 _NEW = inspect(Conversation).class_manager.new_instance
 _OWED = "owed"  # the key in a session's info of what turns have put off
+_FORESEEN = "foreseen"  # and of what has been read for the turns to come
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,14 +144,42 @@ def stored_reply(db: Session, channel: str, message_id: str) -> dict[str, Any] |
     return None if found is None else _reply(db, found)
 
 
+def foresee(db: Session, messages: Sequence[tuple[str, str, str]]) -> None:
+    """Read, on SQLite, what `arrival` will be asked about these messages (channel, address, id), all at once.
+
+    It is good until the transaction writes something.
+    """
+    asked = [_asked(*one) for one in messages]
+    rows = db.connection().execute(_ARRIVALS, {"asked": _JSON(asked)})
+    db.info[_FORESEEN] = _changes(db), dict(zip(asked, rows, strict=True))
+
+
+def _asked(channel: str, address: str, message_id: str) -> tuple[str, str, str, str]:
+    """What _PLACES names."""
+    return channel, address, message_id, deliveries.address(channel, address)
+
+
+def _foreseen(db: Session, asked: tuple[str, str, str, str]) -> Row[Any] | None:
+    changes, rows = db.info.get(_FORESEEN, (0, {}))
+    found: Row[Any] | None = rows.get(asked)
+    return found if found is not None and changes == _changes(db) else None
+
+
+def _changes(db: Session) -> int:
+    """How many rows this connection to SQLite has written so far."""
+    driver: Any = db.connection().connection.driver_connection  # Any: the standard library's sqlite3 or pysqlite3
+    return int(driver.total_changes)
+
+
 def arrival(db: Session, channel: str, address: str, message_id: str) -> Arrival:
     """What is known of a message and of the address it comes from."""
     owed = _owed(db)
     if (channel, address) in owed.of or (channel, message_id) in owed.of:
         settle(db)
-    asked = {"channel": channel, "address": address, "message_id": message_id}
-    asked["recipient"] = deliveries.address(channel, address)
-    stored, person_id, waits, number, *left = db.connection().execute(_ARRIVAL, asked).one()
+    asked = _asked(channel, address, message_id)
+    each = dict(zip(_PLACES, asked, strict=True))
+    found: Sequence[Any] = _foreseen(db, asked) or db.connection().execute(_ARRIVAL, each).one()
+    stored, person_id, waits, number, *left = found
     held = {"id": number, "channel": channel, "address": address, **dict(zip(_LEFT, left, strict=True))}
     return Arrival(
         reply=None if stored is None else _reply(db, stored),

@@ -94,3 +94,30 @@ def test_long_tables_are_read_by_an_index(county: tuple[sessionmaker[Session], i
                 if line == f"SCAN {table}" or f"Seq Scan on {table}" in line and f"Seq Scan on {table}_" not in line
             ]
     assert {name: lines for name, lines in whole.items() if lines} == {}
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_what_is_foreseen_is_what_is_known_until_something_is_written(
+    county: tuple[sessionmaker[Session], int],
+) -> None:
+    sessions, _ = county
+    messages = [("web", address, f"{address}-2") for address in "ab"]
+    with transaction(sessions) as db:
+        exchange = {"channel": "web", "address": "a", "route": "menu", "edition": "", "at": NOW, "took_ms": 0}
+        for number in ("a-1", "a-2"):
+            told = {"answer": None, "text": number}
+            conversations.record_exchange(db, {**exchange, "message_id": number}, "菜单", told, None, None)
+    with transaction(sessions) as db:
+        known = [conversations.arrival(db, *one) for one in messages]
+        with plans(db) as lines:
+            conversations.foresee(db, messages)
+        assert not [line for line in lines if line.startswith("SCAN") and line.split()[1] in LONG]
+        with plans(db) as lines:
+            assert [conversations.arrival(db, *one) for one in messages] == known
+        assert lines == []
+        assert known[0].reply == {"answer": None, "text": "a-2"}
+        assert known[1].person_id is None
+        with serving(db, SYSTEM):
+            bindings.bind(db, db.get_one(Person, 1), "web", "b", NOW)
+            db.flush()
+        assert conversations.arrival(db, *messages[1]).person_id == 1
