@@ -1,7 +1,7 @@
 """Rectification items in chat: naming them, showing them, forms for their events, and who is told of what."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -16,6 +16,7 @@ from bot.texts import say
 from bot.workdays import LOCAL
 from knowledge.checklists import Line
 from storage import bodies, deliveries, evidence, items, milestones, people, scope
+from storage.items import Standing
 from storage.models import Body, Delivery, Item, Person
 
 SHOWN = 20  # items in one list
@@ -38,7 +39,7 @@ def ref(item: Item) -> str:
     return f"#{item.id}v{item.version}"
 
 
-def named(turn: Turn, typed: str, among: Sequence[Item] | None = None) -> tuple[Item, int]:
+def named(turn: Turn, typed: str, among: Sequence[Item | Standing] | None = None) -> tuple[Item, int]:
     """The item that was typed or tapped, and the version that was seen.
 
     A bare number is the place in the list just shown, else the item's own number, else the place in one's list.
@@ -54,16 +55,16 @@ def named(turn: Turn, typed: str, among: Sequence[Item] | None = None) -> tuple[
     return found, found.version
 
 
-def _numbered(turn: Turn, number: str, listed: Sequence[Item]) -> Item | None:
+def _numbered(turn: Turn, number: str, listed: Sequence[Item | Standing]) -> Item | None:
     shown = [_ID.search(option["value"]) for option in turn.conversation.options]
     place = int(number) if number.isdigit() else 0
     if shown and all(shown) and 0 < place <= len(shown):
         one = shown[place - 1]
         return seen(turn, int(one[1])) if one else None
     own = [item for item in listed if item.number == number]
-    if len(own) == 1:
-        return own[0]
-    return listed[place - 1] if not own and 0 < place <= len(listed) else None
+    if not own and 0 < place <= len(listed):
+        own = [listed[place - 1]]
+    return items.loaded(turn.db, own)[0] if len(own) == 1 else None
 
 
 def seen(turn: Turn, item_id: int) -> Item:
@@ -115,17 +116,18 @@ def briefs(turn: Turn, found: Sequence[Item]) -> list[str]:
     ]
 
 
-def offered(turn: Turn, found: Sequence[Item], said: Callable[[Item], str] = ref) -> tuple[Option, ...]:
+def offered(turn: Turn, found: Sequence[Item | Standing], said: Callable[[Item], str] = ref) -> tuple[Option, ...]:
     """A choice for each item, its line on it; `said` is what choosing it says."""
+    found = items.loaded(turn.db, found)
     return tuple(Option(label=line, value=said(item)) for item, line in zip(found, briefs(turn, found), strict=True))
 
 
-def opening(item: Item) -> str:
+def opening(item: Item | Standing) -> str:
     """What opens an item's card."""
     return f"事项 #{item.id}"
 
 
-def listed(turn: Turn, found: Sequence[Item], text: str, route: str) -> Reply:
+def listed(turn: Turn, found: Sequence[Item | Standing], text: str, route: str) -> Reply:
     """A numbered list of items; a number opens the card."""
     return Reply(text=text, options=offered(turn, found[:SHOWN], opening), route=route)
 
@@ -327,36 +329,41 @@ def fields(answers: Answers) -> dict[str, Any]:  # Any: JSON
     return {key: value for key, value in answers.items() if key not in ("item", "sure")}
 
 
-def eligible(turn: Turn, events: Sequence[str]) -> list[Item]:
-    """The items on which the viewer may do one of the events now, most urgent first."""
+def eligible(turn: Turn, events: Sequence[str], by: Sequence[Any] = items.URGENT) -> list[Standing]:  # Any: columns
+    """Where the items stand on which the viewer may do one of the events now, most urgent first."""
     rules = [items.TRANSITIONS[event] for event in events if set(items.TRANSITIONS[event].roles) & turn.viewer.roles]
     states = sorted({state for rule in rules for state in rule.before})
-    found = items.working(turn.db, *states) if states else []
-    allowed = possible(turn, found)
-    return [item for item in found if not allowed[item.id].isdisjoint(events)]
+    found = items.standing(turn.db, states, by) if states else []
+    allowed = possible(turn, found, events)
+    return [item for item in found if allowed[item.id]]
 
 
-def may(turn: Turn, item: Item, events: Sequence[str]) -> bool:
+def may(turn: Turn, item: Item | Standing, events: Sequence[str]) -> bool:
     """Whether one of the events is possible for the viewer on an item now."""
-    return not possible(turn, [item])[item.id].isdisjoint(events)
+    return bool(possible(turn, [item], events)[item.id])
 
 
-def possible(turn: Turn, found: Sequence[Item]) -> dict[int, set[str]]:
+def possible(
+    turn: Turn, found: Sequence[Item | Standing], events: Collection[str] = tuple(items.TRANSITIONS)
+) -> dict[int, set[str]]:
     """The events that the viewer may do on each item now: by role there, by the table, and by what they have done."""
+    rules = {event: items.TRANSITIONS[event] for event in events}
     codes = bodies.codes(turn.db, {item.body_id for item in found})
     own, pilot = items.parts(turn.db, found), bool(turn.given.get("pilot_mode"))
     return {
         item.id: {
             event
-            for event, rule in items.TRANSITIONS.items()
-            if held & set(rule.roles) and items.allows(item, event) and not _barred(event, own[item.id], pilot=pilot)
+            for event, rule in rules.items()
+            if not held.isdisjoint(rule.roles)
+            and items.allows(item, event)
+            and not _barred(event, own[item.id], pilot=pilot)
         }
         for item in found
         for held in [_held(turn, item, codes[item.body_id])]
     }
 
 
-def _held(turn: Turn, item: Item, code: str) -> set[str]:
+def _held(turn: Turn, item: Item | Standing, code: str) -> set[str]:
     """The viewer's roles at an item's body."""
     return {
         grant.role
@@ -370,7 +377,7 @@ def _barred(event: str, own: Sequence[str], *, pilot: bool) -> str:
     return items.same_person(event, own) if not pilot or event in items.SIGNATURES else ""
 
 
-def why_not(turn: Turn, item: Item, events: Sequence[str]) -> str:
+def why_not(turn: Turn, item: Item | Standing, events: Sequence[str]) -> str:
     """The line for somebody who wants what is not possible: what they have done already, or what the item is now."""
     own = items.parts(turn.db, [item])[item.id]
     held = _held(turn, item, bodies.codes(turn.db, {item.body_id})[item.body_id])

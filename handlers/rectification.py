@@ -11,13 +11,14 @@ from bot.flows import Answers
 from bot.items import (
     REF,
     Form,
-    brief,
     card,
     due,
     eligible,
     flow_of,
     listed,
     named,
+    offered,
+    opening,
     possible,
     ref,
     route_of,
@@ -28,6 +29,7 @@ from bot.items import (
 from bot.messages import Option, Reply, Turn
 from bot.texts import say
 from storage import evidence, items, milestones
+from storage.items import Standing
 from storage.models import Item
 
 # --- the list and the card -------------------------------------------------------------------------------------------
@@ -38,7 +40,7 @@ def mine(turn: Turn) -> Reply:
     assert turn.user is not None
     waiting = _to_confirm(turn) if turn.viewer.division is None else eligible(turn, ("close",))
     others = items.working(turn.db) if turn.viewer.division is None else items.held(turn.db, turn.user.id)
-    found = waiting + [one for one in others if one.id not in {other.id for other in waiting}]
+    found: list[Item | Standing] = [*waiting, *(one for one in others if one.id not in {other.id for other in waiting})]
     if not found:
         return Reply(text=say("rectification.nothing"), route="items.mine")
     late = sum(1 for one in found if items.overdue_days(one, today(turn)))
@@ -105,7 +107,7 @@ _ACTIONS = (
 )
 
 
-def _to_confirm(turn: Turn) -> list[Item]:
+def _to_confirm(turn: Turn) -> list[Standing]:
     return eligible(turn, ("agree",))
 
 
@@ -114,8 +116,11 @@ def to_confirm(turn: Turn) -> Reply:
     found = _to_confirm(turn)
     if not found:
         return Reply(text=say("rectification.nothing_to_confirm"), route="items.to-confirm")
-    several = tuple(Option(label=f"同意 {brief(turn, one)}", value=f"同意 {ref(one)}") for one in found)
-    looks = tuple(Option(label=f"先看 {brief(turn, one)}", value=f"事项 #{one.id}") for one in found)
+    lines = offered(turn, found)
+    several = tuple(Option(label=f"同意 {one.label}", value=f"同意 {one.value}") for one in lines)
+    looks = tuple(
+        Option(label=f"先看 {one.label}", value=opening(item)) for item, one in zip(found, lines, strict=True)
+    )
     return Reply(
         text=say("rectification.to_confirm", count=len(found)), options=several + looks, route="items.to-confirm"
     )

@@ -41,6 +41,7 @@ from bot.items import (
 from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
 from storage import evidence, items, links
+from storage.items import Standing
 from storage.models import Item
 from storage.secrets import without_phones
 
@@ -57,9 +58,7 @@ UNLINKED = "不在清单上"
 
 def queue(turn: Turn) -> Reply:
     """What waits to be claimed and what is being verified, the longest waiting first."""
-    return _list(
-        turn, sorted(eligible(turn, ("claim", "return")), key=lambda one: (one.state == "verifying", one.submitted_at))
-    )
+    return _list(turn, eligible(turn, ("claim", "return"), items.WAITING))
 
 
 def to_sign(turn: Turn) -> Reply:
@@ -77,10 +76,10 @@ def drafts(turn: Turn) -> Reply:
     return _list(turn, eligible(turn, ("issue",)))
 
 
-def _list(turn: Turn, found: Sequence[Item]) -> Reply:
+def _list(turn: Turn, found: Sequence[Standing]) -> Reply:
     if not found:
         return Reply(text=say("review.nothing"), route="review.list")
-    return listed(turn, found, say("review.listed", count=len(found)), "review.list")
+    return listed(turn, found, say("review.listed", count=len(found), more=len(found) == items.MOST), "review.list")
 
 
 # --- the second signature, one item or several at once ---------------------------------------------------------------
@@ -92,7 +91,9 @@ def _agreed(turn: Turn) -> Answers:
     assert match is not None
     typed = [match["one"]] if match["one"] else [str(one) for one in numbers(match["before"] or match["after"] or "")]
     waiting = [*eligible(turn, ("agree",)), *eligible(turn, ("close",))]
-    named_ones = [named(turn, one, waiting) for one in typed] or [(one, one.version) for one in waiting]
+    named_ones: list[tuple[Item | Standing, int]] = [named(turn, one, waiting) for one in typed] or [
+        (one, one.version) for one in waiting
+    ]
     found, cannot = [], []
     for item, version in named_ones:
         event = next((one for one in ("agree", "close") if may(turn, item, (one,))), None)

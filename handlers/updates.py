@@ -4,6 +4,7 @@ Source: 商办建函〔2020〕144号 三; the evidence of each category follows 
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -34,6 +35,7 @@ from bot.items import (
 from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
 from storage import deliveries, evidence, items, people
+from storage.items import Standing
 from storage.models import Item
 
 BEFORE = timedelta(minutes=10)  # photos sent so long before an update belong to it
@@ -84,7 +86,7 @@ def _share(part: re.Match[str]) -> int:
     return 50 if part["half"] else min(100, int(part["share"] or 100))
 
 
-def _meant(turn: Turn, part: re.Match[str], current: list[Item], allowed: set[int]) -> list[str]:
+def _meant(turn: Turn, part: re.Match[str], current: Sequence[Item | Standing], allowed: set[int]) -> list[str]:
     """The items that a part of a sentence is about: those listed, all, or all but those listed. Raises Refused."""
     if part["nums"]:
         return [str(number) for number in numbers(part["nums"])]
@@ -92,7 +94,9 @@ def _meant(turn: Turn, part: re.Match[str], current: list[Item], allowed: set[in
     return [f"#{one}" for one in sorted(allowed - but)]
 
 
-def _place(turn: Turn, draft: dict[str, Any], typed: str, current: list[Item], allowed: set[int], share: int) -> None:
+def _place(
+    turn: Turn, draft: dict[str, Any], typed: str, current: Sequence[Item | Standing], allowed: set[int], share: int
+) -> None:
     """Put one named item into a draft, or among those that cannot be updated, with the reason."""
     try:
         item, version = named(turn, typed, current)
@@ -138,7 +142,7 @@ def _submission(turn: Turn) -> dict[str, Any] | None:  # Any: the JSON of a draf
         raise Refused(say("items.none_for", what="申请销号"))
     if not typed and len(allowed) > 1:
         return None
-    item, version = named(turn, typed, allowed) if typed else (allowed[0], allowed[0].version)
+    item, version = named(turn, typed, allowed) if typed else (seen(turn, allowed[0].id), allowed[0].version)
     if not may(turn, item, ("request",)) and item.version == version:
         raise Refused(why_not(turn, item, ("request",)))
     return {
@@ -257,7 +261,7 @@ def _what(turn: Turn, answers: Answers) -> list[dict[str, Any]]:  # Any: what th
 
 def _other_heads(turn: Turn, item: Item) -> list[int]:
     """The heads who have to agree; none when the submitter is one, or nobody is bound as one."""
-    found = items.heads(turn.db, item.body_id)
+    found = [one.id for one in people.holding(turn.db, "county_head", item.body_id)]
     return [] if turn.viewer.person_id in found else found
 
 
@@ -426,7 +430,7 @@ def _just_updated(turn: Turn) -> Item | None:
     assert turn.user is not None
     found = items.touched(turn.db, turn.user.id, turn.now - SINCE)
     allowed = {one.id: one for one in eligible(turn, ("attach",))}
-    return allowed.get(found[0]) if len(found) == 1 else None
+    return seen(turn, found[0]) if len(found) == 1 and found[0] in allowed else None
 
 
 def _line_options(turn: Turn, answers: Answers) -> tuple[Option, ...]:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage import scope
+from storage.db import among
 from storage.models import Body, BodyYear, Division
 
 MILITARY = "660000"  # 新疆生产建设兵团 has no divisions of its own in GB/T 2260
@@ -88,14 +89,15 @@ def find_or_add(
 def codes(db: Session, ids: Collection[int]) -> dict[int, str]:
     """The division's code of each of the bodies, asked by the program itself."""
     with scope.serving(db, scope.SYSTEM):
-        rows = db.execute(select(Body.id, Body.division_code).where(Body.id.in_(ids)))
+        rows = db.execute(select(Body.id, Body.division_code).where(among(db, Body.id, ids)))
         return {number: code for number, code in rows}
 
 
 def names(db: Session, ids: Collection[int]) -> dict[int, str]:
     """The name of each of the bodies, asked by the program itself."""
     with scope.serving(db, scope.SYSTEM):
-        return {number: name for number, name in db.execute(select(Body.id, Body.name).where(Body.id.in_(ids)))}
+        wanted = select(Body.id, Body.name).where(among(db, Body.id, ids))
+        return {number: name for number, name in db.execute(wanted)}
 
 
 def batch_years(db: Session, body_id: int) -> list[int]:

@@ -1,16 +1,30 @@
 """The database: engine and sessions. SQLite is set up for one writer that never loses a turn; PostgreSQL for several."""
 
+import json
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import DateTime, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    DateTime,
+    Engine,
+    Integer,
+    any_,
+    cast,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import StaticPool
@@ -158,6 +172,16 @@ def hold(db: Session, key: str) -> None:
     """
     if db.get_bind().dialect.name == "postgresql":
         db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
+
+
+def among(db: Session, column: Any, numbers: Collection[int]) -> ColumnElement[bool]:  # Any: a column, mapped or not
+    """The condition that a column holds one of many numbers, as one parameter; one for each costs more than the rows."""
+    if db.get_bind().dialect.name == "postgresql":
+        found: ColumnElement[bool] = column == any_(cast(list(numbers), ARRAY(Integer)))
+        return found
+    each = func.json_each(json.dumps(list(numbers))).table_valued("value")
+    listed: ColumnElement[bool] = column.in_(select(each.c.value))
+    return listed
 
 
 def make_sessions(engine: Engine, data_key: bytes = b"", audit_key: bytes = b"") -> sessionmaker[Session]:

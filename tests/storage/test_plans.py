@@ -10,13 +10,15 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from storage import bindings, bodies, conversations, deliveries, invitations, items, people, questions
 from storage.db import transaction
-from storage.models import Person
+from storage.models import Item, Person
 from storage.scope import SYSTEM, enter, serving
 
 NOW = datetime(2020, 4, 24, 2, tzinfo=UTC)
 LONG = ("item", "item_event", "item_unit", "person", "role", "binding", "exchange", "question", "delivery", "audit")
 ASKED: dict[str, Callable[[Session, int], object]] = {
     "items.working": lambda db, body: items.working(db),
+    "items.standing": lambda db, body: items.standing(db, ("submitted", "verifying"), items.WAITING),
+    "items.parts": lambda db, body: items.parts(db, [Item(id=1), Item(id=2)]),
     "items.held": lambda db, body: items.held(db, 1),
     "items.touched": lambda db, body: items.touched(db, 1, NOW),
     "items.trail": lambda db, body: items.trail(db, 1),
@@ -121,3 +123,24 @@ def test_what_is_foreseen_is_what_is_known_until_something_is_written(
             bindings.bind(db, db.get_one(Person, 1), "web", "b", NOW)
             db.flush()
         assert conversations.arrival(db, *messages[1]).person_id == 1
+
+
+def test_a_long_list_is_asked_about_in_the_same_words_as_a_short_one(
+    county: tuple[sessionmaker[Session], int],
+) -> None:
+    """A parameter for each of 500 items took longer than all else, and PostgreSQL's plan for any list longer still."""
+    asked: list[set[str]] = []
+    for count in (1, 400):
+        with transaction(county[0]) as db:
+            with serving(db, SYSTEM):
+                user = db.get_one(Person, 2)
+            enter(db, user, "web")
+            said = set[str]()
+            event.listen(db.connection(), "before_cursor_execute", lambda *given, said=said: said.add(given[2]))
+            items.parts(db, [Item(id=number) for number in range(1, count + 1)])
+            bodies.codes(db, range(1, count + 1))
+            bodies.names(db, range(1, count + 1))
+        asked.append(said)
+    assert asked[0] == asked[1]
+    [own] = [one for one in asked[0] if "FROM item_event" in one]
+    assert "body.division_code" not in own
