@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage import audit, scope, secrets
+from storage.db import hold
 from storage.invitations import miss, misses
 from storage.models import Credential, Person, Visit
 
@@ -30,10 +31,11 @@ CHANNEL = "console"
 _STEP_S = 30
 _hasher = PasswordHasher()
 _NOBODY = _hasher.hash("nobody")  # verified where there is no such name, so that both take equally long
+_NO_SECRET = pyotp.random_base32()
 
 
 class NotSignedIn(Exception):
-    """Nobody is signed in with what was sent: `why` is wrong, locked, many, used, or empty for an ended visit."""
+    """Nobody is signed in with what was sent: `why` is wrong, many, used, or empty for an ended visit."""
 
     def __init__(self, why: str = "") -> None:
         super().__init__(why)
@@ -72,9 +74,11 @@ def holder(db: Session, given: str, now: datetime) -> Person:
 
 
 def begin_by_ticket(db: Session, given: str, now: datetime) -> Begun:
-    """Sign in whom a ticket names. Two at once: the second fails on the digest's uniqueness. Raises NotSignedIn."""
+    """Sign in whom a ticket names. Of two at once the second waits, and finds it used. Raises NotSignedIn."""
+    digest = secrets.digest(db, given)
+    hold(db, f"ticket:{digest}")
     person = holder(db, given, now)
-    return _begin(db, person, now, ticket_digest=secrets.digest(db, given))
+    return _begin(db, person, now, ticket_digest=digest)
 
 
 def _seal(db: Session, words: str) -> str:
@@ -85,21 +89,21 @@ def _seal(db: Session, words: str) -> str:
 
 
 def begin_by_password(db: Session, name: str, password: str, code: str, address: str, now: datetime) -> Begun | str:
-    """Sign in by name, password and one-time code; or why not: wrong, locked, many.
+    """Sign in by name, password and one-time code; or why not: wrong, many.
 
     Five failures lock a name for 15 minutes, each further five for twice as long; an address has thirty tries an hour.
+    A name that is locked and one that nobody has get the same answer after the same work as a wrong password.
     The answer is returned, not raised, so that the failure that it counts is committed.
     """
     if misses(db, now - TRIES_WITHIN, CHANNEL, address) >= TRIES_OF_ADDRESS:
         return "many"
     found = db.scalars(select(Credential).where(Credential.name == name).with_for_update()).one_or_none()
-    if found is not None and found.locked_until is not None and found.locked_until > now:
-        return "locked"
+    locked = found is not None and found.locked_until is not None and found.locked_until > now
     right = _right(found.password if found else _NOBODY, password)
-    step = _step(db, found, code, now) if found else None
-    if found is None or not right or step is None:
+    step = _step(db, found, code, now)
+    if found is None or locked or not right or step is None:
         miss(db, CHANNEL, address, now)
-        if found is not None:
+        if found is not None and not locked:
             _failed(found, now)
         return "wrong"
     found.failures, found.locked_until, found.step = 0, None, step
@@ -114,13 +118,11 @@ def _right(stored: str, password: str) -> bool:
         return False
 
 
-def _step(db: Session, found: Credential, code: str, now: datetime) -> int | None:
+def _step(db: Session, found: Credential | None, code: str, now: datetime) -> int | None:
     """The time step whose code this is, now or one before or after, and not used yet."""
-    if found.totp is None:
-        return None
-    made = pyotp.TOTP(secrets.decrypt(db, found.totp))
+    made = pyotp.TOTP(secrets.decrypt(db, found.totp) if found and found.totp else _NO_SECRET)
     here = int(now.timestamp()) // _STEP_S
-    steps = (step for step in (here - 1, here, here + 1) if step > found.step)
+    steps = (step for step in (here - 1, here, here + 1) if found is None or step > found.step)
     return next((step for step in steps if random.compare_digest(made.at(step * _STEP_S), code.strip())), None)
 
 
