@@ -110,7 +110,7 @@ def read(path: Path, sheets: Sequence[Sheet]) -> dict[str, Table]:
             wrong = say("workbooks.no_sheet", name=sheet.name, found=book.sheetnames)
             tables[sheet.name] = Table(problems=[Problem(sheet=sheet.name, row=None, column="", wrong=wrong)])
         else:
-            tables[sheet.name] = _table(book[sheet.name], sheet)
+            tables[sheet.name] = _table(book[sheet.name], sheet, path)
     return tables
 
 
@@ -143,7 +143,7 @@ def _count(xml: bytes, path: Path) -> None:
         raise Unreadable(say("workbooks.too_many_rows", name=path.name, most=MOST_ROWS))
 
 
-def _table(worksheet: Any, sheet: Sheet) -> Table:  # Any: openpyxl has no types
+def _table(worksheet: Any, sheet: Sheet, path: Path) -> Table:  # Any: openpyxl has no types
     table = Table()
     header, places = _header(worksheet, sheet, table)
     if header is None:
@@ -155,8 +155,9 @@ def _table(worksheet: Any, sheet: Sheet) -> Table:  # Any: openpyxl has no types
             table.problems.append(
                 Problem(sheet=sheet.name, row=max(merged.min_row, header + 1), column=merged.coord, wrong=wrong)
             )
-    last = min(worksheet.max_row, MOST_ROWS + header)
-    for cells in worksheet.iter_rows(min_row=header + 1, max_row=last, max_col=MOST_COLUMNS):
+    if worksheet.max_row > MOST_ROWS + header:  # rows that are numbered further apart are not counted before
+        raise Unreadable(say("workbooks.too_many_rows", name=path.name, most=MOST_ROWS))
+    for cells in worksheet.iter_rows(min_row=header + 1, max_col=MOST_COLUMNS):
         number = cells[0].row
         read = {key: cells[place - 1] for key, place in places.items() if place <= len(cells)}
         row = Row(sheet=sheet, number=number, letters=letters, texts={key: text_of(one) for key, one in read.items()})

@@ -169,10 +169,11 @@ def _read_role(turn: Turn, text: str) -> str:
 
 
 def person_name(text: str) -> str:
-    """A person's name. Raises Invalid on what cannot be one, and on a question."""
-    if asks(text) or not re.fullmatch(r"[一-鿿·•]{2,15}|[A-Za-z][A-Za-z .·'-]{1,40}", text):
+    """A person's name as it is kept. Raises Invalid on what cannot be one, and on a question."""
+    name = people.read_name(text)
+    if asks(text) or not re.fullmatch(r"[一-鿿·•]{2,15}|[A-Za-z][A-Za-z .·'-]{1,40}", name):
         raise Invalid(say("inviting.no_name"))
-    return text
+    return name
 
 
 def read_line(_turn: Turn, text: str) -> str:

@@ -78,6 +78,8 @@ def _read_field(_turn: Turn, text: str) -> str:
 
 def _read_value(turn: Turn, text: str) -> str:
     field = dict(turn.conversation.answers)["field"]
+    if field == "姓名":
+        text = people.read_name(text)
     if field == "姓名" and (asks(text) or not re.fullmatch(r"[一-鿿·•]{2,15}|[A-Za-z][A-Za-z .·'-]{1,40}", text)):
         raise Invalid(say("profile.no_name"))
     if field == "职务" and (len(text) > 60 or asks(text)):

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -115,11 +115,14 @@ def load(db: Session, path: Path, now: datetime) -> Roster:
     for table in tables.values():
         outcome.problems += [*table.problems, *required(table.rows)]
         outcome.ignored += table.ignored
+    named = [
+        replace(row, texts={**row.texts, "name": people.read_name(row["name"])}) for row in tables[PEOPLE.name].rows
+    ]
     _twice(tables[BODIES.name].rows, ("code", "name"), outcome)
-    _twice(tables[PEOPLE.name].rows, ("name", "role", "place", "phone"), outcome)
+    _twice(named, ("name", "role", "place", "phone"), outcome)
     for row in tables[BODIES.name].rows:
         _body(db, row, path.name, now, outcome)
-    for row in tables[PEOPLE.name].rows:
+    for row in named:
         _person(db, row, now, outcome)
     outcome.problems = one_for_each_cell(outcome.problems)
     return outcome

@@ -230,6 +230,12 @@ def see_phone(db: Session, person: Person, reason: str, now: datetime) -> str:
     allowing = tuple(one for one in viewer.grants if one.role in scope.MAY["see_phone"])
     with scope.serving(db, replace(viewer, person_id=None, grants=allowing)):
         seen = db.scalars(select(Person.id).where(Person.id == person.id)).first()
+def read_name(typed: str) -> str:
+    """A name as it is kept, however it was spaced: 张　三 → 张三, Li  Ming → Li Ming."""
+    plain = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", typed)).strip()
+    return re.sub(r"(?<=[一-鿿]) (?=[一-鿿])", "", plain)
+
+
     if not viewer.may("see_phone") or seen is None:
         raise scope.OutOfScope("phone")
     if not reason.strip():

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from bot.installation import open_database
 from bot.settings import Paths, Settings
 from bot.templates import safe
+from bot.workbooks import MOST_ROWS
 from handlers.rosters import BODIES, PEOPLE
 from storage import bodies
 from storage.db import transaction
@@ -138,6 +139,19 @@ def test_every_bad_cell_is_named_and_nothing_is_stored(program: Program, tmp_pat
     assert stored(tmp_path, Body) == stored(tmp_path, Person) == []
 
 
+def test_a_name_is_kept_without_the_spaces_that_align_it(program: Program, tmp_path: Path) -> None:
+    staff = [
+        ("样　例", "县级经办人", "秦安县"),
+        ("样例　乙", "县级分管负责人", "清水县"),
+        ("样 例", "县级经办人", "秦安县"),
+    ]
+    twice = program("people", "import", str(roster(tmp_path / "r.xlsx", COUNTIES, staff)), cwd=tmp_path)
+    assert twice.returncode == 1 and "与第2行重复" in twice.stdout
+    done = program("people", "import", str(roster(tmp_path / "r.xlsx", COUNTIES, staff[:2])), cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert [one.name for one in stored(tmp_path, Person)] == ["样例", "样例乙"]
+
+
 def test_columns_may_move_and_more_are_dropped_with_a_word(program: Program, tmp_path: Path) -> None:
     path = roster(tmp_path / "r.xlsx", COUNTIES, STAFF)
     book = openpyxl.load_workbook(path)
@@ -173,6 +187,12 @@ def _empty_rows(path: Path) -> None:
         packed.writestr("xl/worksheets/sheet1.xml", b"<row/>" * 1_000_000)
 
 
+def _far_row(path: Path) -> None:
+    book = openpyxl.load_workbook(roster(path, COUNTIES, STAFF))
+    book[PEOPLE.name].cell(MOST_ROWS + 2, 1, "样例末")  # the only one below: few rows, and far apart
+    book.save(path)
+
+
 def _entities(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as packed:
         packed.writestr("xl/workbook.xml", '<!DOCTYPE x [<!ENTITY a "b">]><workbook/>')
@@ -191,6 +211,7 @@ def _cut_short(path: Path) -> None:
 HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "zip bomb": (_bomb, "解压后过大"),
     "a million empty rows": (_empty_rows, "空行"),
+    "a row beyond what is read": (_far_row, "超过20000行"),
     "entities": (_entities, "损坏"),
     "macros": (_macros, "宏"),
     "cut short": (_cut_short, "不是 .xlsx"),
