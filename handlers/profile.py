@@ -99,6 +99,7 @@ def _correct(turn: Turn, answers: Answers) -> Reply:
         people.set_phone(turn.db, user, value)
     else:
         setattr(user, FIELDS[field], value)
+        user.renamed_at = turn.now if field == "姓名" else user.renamed_at
     after = _shown(turn, field)
     _record(turn, "correct", before={FIELDS[field]: before}, after={FIELDS[field]: after})
     shown = after if field == "手机号" else value

@@ -144,6 +144,7 @@ class Person(Base):
     verified_at: Mapped[datetime | None]
     seen_at: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]
+    renamed_at: Mapped[datetime | None]  # when they gave themselves their name: nobody who invites means them by it
     at: Mapped[datetime]
 
 

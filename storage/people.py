@@ -39,37 +39,59 @@ def find_or_add(
 ) -> tuple[Person, bool]:
     """The person of this phone and name, else of this name in the body (or unit), and whether it is new.
 
-    Two people of one name are told apart by their phones. Title, unit and phone fill in what was empty. Somebody who
-    also holds a role that the viewer may not give is never taken: who gets their code would get that role as well.
-    Raises ValueError when the phone is none, or belongs to somebody of another name.
+    Two people of one name are told apart by their phones. Title, unit and phone fill in what was empty, and the audit
+    says so. Nobody is taken by a name that they gave themselves, nor who also holds a role that the viewer may not
+    give: who gets their code would get their roles as well. Raises ValueError when the phone is none, and to the program
+    itself also when it belongs to somebody of another name; others must not learn that, and only the audit tells it.
     """
     phone = read_phone(phone)
     viewer = scope.viewer_of(db)
     with scope.serving(db, scope.SYSTEM):
-        known = _known(db, name, phone, body_id, unit)
+        owners = _phoned(db, phone)
+        same = [one for one in owners if one.name == name and one.renamed_at is None]
+        others = [] if same else [one for one in owners if one.name != name]
+        if others and viewer.system:
+            raise ValueError(phone)
+        known = same or _namesakes(db, name, phone, body_id, unit)
         person = next((one for one in known if _within_reach(db, viewer, one)), None)
         new = person is None
         if person is None:
             person = Person(name=name, body_id=body_id, at=now)
             db.add(person)
-        if unit and person.unit_id is None:
-            person.unit_id = unit_of(db, unit, body_id).id
-        person.title = person.title or title
-        if phone and person.phone is None:
-            set_phone(db, person, phone)
-        db.flush()
+        before, after = _filled(db, person), _fill(db, person, body_id, unit, title, phone)
+    if others or not new and before != after:
+        shared = {"phone_also_of": [one.id for one in others]} if others else {}
+        audit.record(
+            db, "person.fill", f"person:{person.id}", now=now, body_id=body_id, before=before, after=after | shared,
+            role=viewer.role_for("invite") or next(iter(sorted(viewer.roles)), ""),
+        )  # fmt: skip
     return person, new
 
 
-def _known(db: Session, name: str, phone: str, body_id: int | None, unit: str) -> list[Person]:
+def _filled(db: Session, person: Person) -> dict[str, str]:
+    """What inviting may fill in, as the audit shows it."""
+    return {"title": person.title or "", "unit": unit_name(db, person), "phone": masked_phone(db, person)}
+
+
+def _fill(db: Session, person: Person, body_id: int | None, unit: str, title: str, phone: str) -> dict[str, str]:
+    if unit and person.unit_id is None:
+        person.unit_id = unit_of(db, unit, body_id).id
+    person.title = person.title or title
+    if phone and person.phone is None:
+        set_phone(db, person, phone)
+    db.flush()
+    return _filled(db, person)
+
+
+def _phoned(db: Session, phone: str) -> list[Person]:
     alive = select(Person).where(Person.erased_at.is_(None)).order_by(Person.id)
-    if phone:
-        found = list(db.scalars(alive.where(Person.phone_digest == secrets.digest(db, phone))))
-        if found and all(one.name != name for one in found):
-            raise ValueError(phone)
-        if found:
-            return [one for one in found if one.name == name]
-    same = [one for one in db.scalars(alive.where(Person.name == name)) if not (phone and one.phone)]
+    return list(db.scalars(alive.where(Person.phone_digest == secrets.digest(db, phone)))) if phone else []
+
+
+def _namesakes(db: Session, name: str, phone: str, body_id: int | None, unit: str) -> list[Person]:
+    """Who may be meant by a name in a body, or in a unit of the province; nobody who has another phone."""
+    named = select(Person).where(Person.name == name, Person.erased_at.is_(None), Person.renamed_at.is_(None))
+    same = [one for one in db.scalars(named.order_by(Person.id)) if not (phone and one.phone)]
     if body_id is None:
         return [one for one in same if one.body_id is None and unit_name(db, one) == unit]
     here = set(db.scalars(select(Role.person_id).where(Role.body_id == body_id, Role.ended_at.is_(None))))
@@ -262,6 +284,7 @@ def merge(db: Session, invited: Person, known: Person, now: datetime) -> None:
         db, "merge", f"person:{invited.id}", now=now, role=next(iter(sorted(scope.viewer_of(db).roles)), ""),
         body_id=known.body_id, after={"person": known.id},
     )  # fmt: skip
+        known.renamed_at = None  # whoever invited them knows them by this name
 
 
 def erase(db: Session, person: Person, now: datetime) -> None:
@@ -283,7 +306,7 @@ def erase(db: Session, person: Person, now: datetime) -> None:
             own.text, own.ended_at = "", own.ended_at or now
         set_phone(db, person, "")
         person.name, person.title, person.unit_id, person.body_id = f"用户#{person.id}", "", None, None
-        person.consent, person.consent_at, person.erased_at = None, None, now
+        person.consent, person.consent_at, person.renamed_at, person.erased_at = None, None, None, now
         db.flush()
 
 

@@ -51,6 +51,10 @@ def rows(running: Desk, table: type) -> list:  # type: ignore[type-arg]  # rows 
         return list(db.scalars(select(table).order_by(table.id)))
 
 
+def people_named(running: Desk, name: str) -> list[int]:
+    return [one.id for one in rows(running, Person) if one.name == name]
+
+
 def code_in(reply: Reply) -> str:
     found = re.search(r"绑定 ([0-9A-Z]{4}-[0-9A-Z]{4})", reply.text)
     assert found, reply.text
@@ -206,6 +210,55 @@ def test_an_invitation_gives_no_hold_on_somebody_of_another_county(talk: Talk, r
     shown = talk("我的信息", who="accomplice").text
     assert "秦安县" in shown and "清水县" not in shown
     assert [one.address for one in rows(running, Binding) if one.person_id == victim] == ["qian"]
+
+
+def test_inviting_does_not_tell_whose_number_a_phone_is(talk: Talk, running: Desk, head: str) -> None:
+    owner = add(running, "李主任", "county_officer", QINGSHUI, phone=PHONE)
+    said = []
+    for name, phone in (("张三", PHONE), ("赵六", "13900000000")):
+        for text in ("邀请", "县级经办人", name, "商务局", "跳过"):
+            talk(text, who=head)
+        reply = talk(phone, who=head)
+        number = str(rows(running, Invitation)[-1].id)
+        said.append(
+            reply.text.replace(code_in(reply), "CODE")
+            .replace(name, "NAME")
+            .replace(f"第{number}号", "第N号")
+            .replace(f"邀请 {number}", "邀请 N")
+        )
+    assert said[0] == said[1]
+    [note] = [one for one in rows(running, Audit) if one.action == "person.fill"]
+    assert note.after["phone_also_of"] == [owner] and note.after["phone"] == "138****5678"
+    assert [
+        one.name for one in rows(running, Person) if one.phone_digest == rows(running, Person)[owner - 1].phone_digest
+    ] == ["李主任", "张三"]
+
+
+def test_what_inviting_fills_in_of_a_colleague_is_in_the_trail(talk: Talk, running: Desk, head: str) -> None:
+    number = add(running, "张三", "county_officer", QINAN)
+    for text in ("邀请", "承办单位联系人", "张三", "商务局", "副主任", PHONE):
+        talk(text, who=head)
+    [note] = [one for one in rows(running, Audit) if one.action == "person.fill"]
+    assert (note.subject, note.role) == (f"person:{number}", "county_head")
+    assert note.before == {"title": "", "unit": "", "phone": ""}
+    assert note.after == {"title": "副主任", "unit": "商务局", "phone": "138****5678"}
+    assert people_named(running, "张三") == [number]
+
+
+def test_who_takes_another_s_name_does_not_get_their_role(talk: Talk, running: Desk, head: str) -> None:
+    taker = add(running, "王五", "contractor", QINAN, "wang")
+    for text in ("更正", "姓名", "李四", "更正", "手机号", PHONE):
+        talk(text, who="wang")
+    code = invite(talk, head, "李四", "县级分管负责人", PHONE)
+    bind(talk, code, "li")
+    held = {(one.person_id, one.role) for one in rows(running, Role) if one.person_id != rows(running, Person)[0].id}
+    other = next(one for one in people_named(running, "李四") if one != taker)
+    assert held == {(taker, "contractor"), (other, "county_head")}
+    assert "没有找到" in talk("本县人员", who="wang").text
+
+    own = invite(talk, head, "李四", "县级经办人")  # the one who was invited by this name is meant
+    bind(talk, own, "li")
+    assert (other, "county_officer") in {(one.person_id, one.role) for one in rows(running, Role)}
 
 
 def test_a_second_county_s_role_goes_to_the_same_person(talk: Talk, running: Desk, head: str) -> None:
