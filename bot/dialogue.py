@@ -336,12 +336,14 @@ def _offered(conversation: Conversation) -> tuple[Option, ...]:
 
 
 def _rest(turn: Turn) -> str:
-    """What waits for 更多."""
-    return secrets.decrypt(turn.db, turn.conversation.rest) if turn.conversation.rest else ""
+    """What waits for 更多; nothing when the roles have changed for which it was written."""
+    kept = secrets.decrypt(turn.db, turn.conversation.rest) if turn.conversation.rest else ""
+    viewer, _, rest = kept.partition("\n")
+    return rest if viewer == scope.told(turn.viewer) else ""
 
 
 def _keep_rest(turn: Turn, rest: str) -> None:
-    turn.conversation.rest = secrets.encrypt(turn.db, rest) if rest else ""
+    turn.conversation.rest = secrets.encrypt(turn.db, f"{scope.told(turn.viewer)}\n{rest}") if rest else ""
 
 
 def _more(turn: Turn) -> Reply:

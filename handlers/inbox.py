@@ -5,7 +5,7 @@ from datetime import timedelta
 from bot.dialogue import Route
 from bot.messages import Link, Reply, Turn
 from bot.texts import say
-from storage import conversations, deliveries, files, uploads
+from storage import conversations, deliveries, files, people, uploads
 
 TOGETHER = timedelta(minutes=10)  # pictures sent within this time are counted as one batch
 
@@ -79,11 +79,12 @@ def sent(turn: Turn) -> Reply:
 
 
 def result(turn: Turn) -> Reply:
-    """The reply that was not ready in time."""
+    """The reply that was not ready in time, while the asker is the same and has every role that they had."""
     before = conversations.last_exchange(
         turn.db, turn.inbound.channel, turn.inbound.address, ("result", "event", "inbox.sent", conversations.PUSH)
     )
-    if before is None:
+    asker = turn.user.id if turn.user else None
+    if before is None or before.person_id not in (None, asker) or asker and people.lost(turn.db, asker, before.at):
         return Reply(text=say("inbox.no_result"), route="result")
     stored = Reply.from_json(conversations.reply(turn.db, before))
     return Reply(

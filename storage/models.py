@@ -232,7 +232,7 @@ class Conversation(Base):
     flow: Mapped[str | None] = mapped_column(String(64))
     answers: Mapped[list[Any]] = mapped_column(default=list)  # [key, value] pairs in the order of answering
     options: Mapped[list[Any]] = mapped_column(default=list)  # {label, value} of the numbered list shown last
-    rest: Mapped[str] = mapped_column(Text, default="", info={"encrypted": True})
+    rest: Mapped[str] = mapped_column(Text, default="", info={"encrypted": True})  # after a line on for whom it is
     before: Mapped[dict[str, Any]] = mapped_column(default=dict)  # the last question and what answered it
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # fact key → {value, said_on}
     touched_at: Mapped[datetime]

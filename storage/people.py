@@ -145,6 +145,13 @@ def roles(db: Session, person_id: int) -> list[Role]:
         return list(db.scalars(wanted.order_by(Role.id)))
 
 
+def lost(db: Session, person_id: int, since: datetime) -> bool:
+    """Whether a role of a person has ended since a time."""
+    ended = select(Role.id).where(Role.person_id == person_id, Role.ended_at >= since)
+    with scope.serving(db, scope.SYSTEM):
+        return db.scalars(ended.limit(1)).first() is not None
+
+
 def give_role(
     db: Session,
     person: Person,
@@ -223,6 +230,12 @@ def masked_name(name: str) -> str:
     return name[:1] + "*" * max(len(name) - 2, 1) + (name[-1] if len(name) > 2 else "")
 
 
+def read_name(typed: str) -> str:
+    """A name as it is kept, however it was spaced: 张　三 → 张三, Li  Ming → Li Ming."""
+    plain = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", typed)).strip()
+    return re.sub(r"(?<=[一-鿿]) (?=[一-鿿])", "", plain)
+
+
 def read_phone(typed: str) -> str:
     """A phone's digits; empty for none. Raises ValueError on what is no mobile or fixed number of mainland China."""
     digits = re.sub(r"[\s\-－—()（）]", "", unicodedata.normalize("NFKC", typed)).removeprefix("+86")
@@ -252,12 +265,6 @@ def see_phone(db: Session, person: Person, reason: str, now: datetime) -> str:
     allowing = tuple(one for one in viewer.grants if one.role in scope.MAY["see_phone"])
     with scope.serving(db, replace(viewer, person_id=None, grants=allowing)):
         seen = db.scalars(select(Person.id).where(Person.id == person.id)).first()
-def read_name(typed: str) -> str:
-    """A name as it is kept, however it was spaced: 张　三 → 张三, Li  Ming → Li Ming."""
-    plain = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", typed)).strip()
-    return re.sub(r"(?<=[一-鿿]) (?=[一-鿿])", "", plain)
-
-
     if not viewer.may("see_phone") or seen is None:
         raise scope.OutOfScope("phone")
     if not reason.strip():
@@ -277,6 +284,7 @@ def merge(db: Session, invited: Person, known: Person, now: datetime) -> None:
         known.title, known.unit_id = known.title or invited.title, known.unit_id or invited.unit_id
         if known.phone is None:
             known.phone, known.phone_digest = invited.phone, invited.phone_digest
+        known.renamed_at = None  # whoever invited them knows them by this name
         set_phone(db, invited, "")
         invited.name, invited.title, invited.unit_id, invited.body_id = f"用户#{invited.id}", "", None, None
         invited.erased_at = now
@@ -284,7 +292,6 @@ def merge(db: Session, invited: Person, known: Person, now: datetime) -> None:
         db, "merge", f"person:{invited.id}", now=now, role=next(iter(sorted(scope.viewer_of(db).roles)), ""),
         body_id=known.body_id, after={"person": known.id},
     )  # fmt: skip
-        known.renamed_at = None  # whoever invited them knows them by this name
 
 
 def erase(db: Session, person: Person, now: datetime) -> None:

@@ -1,5 +1,6 @@
 """Personal values: encrypted at rest, gone when erased, absent from the log, readable again after a change of keys."""
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -21,7 +22,7 @@ from bot.turns import TurnThread
 from knowledge.base import KnowledgeBase
 from storage import audit, bindings, bodies, conversations, people, secrets
 from storage.db import transaction
-from storage.models import Base, Conversation, Exchange, Invitation, Person, UploadLink
+from storage.models import Base, Conversation, Exchange, Invitation, Person, Role, UploadLink
 from storage.scope import OPERATOR, SYSTEM, serving
 from tests.commands import Program
 from tests.conftest import JUNE, serve
@@ -243,7 +244,7 @@ def test_what_waits_for_more_is_encrypted_and_comes_whole(sessions: sessionmaker
     with transaction(sessions) as db, serving(db, SYSTEM):
         stored = db.scalars(select(Conversation.rest)).one()
         assert stored.startswith(secrets.PREFIX)
-        rest = secrets.decrypt(db, stored)
+        rest = secrets.decrypt(db, stored).partition("\n")[2]
         assert secrets.rekey(db, new, JUNE).values == 3  # said, reply, rest
         db.expire_all()
         exchange = db.scalars(select(Exchange)).one()
@@ -252,4 +253,28 @@ def test_what_waits_for_more_is_encrypted_and_comes_whole(sessions: sessionmaker
     sessions.configure(info={**sessions.kw["info"], "data_key": new})
     assert len(rest) > 50
     assert say("更多", "2").text[:50] == rest[:50]
+    turns.stop()
+
+
+def test_what_waits_for_more_ends_with_the_role_that_it_was_written_for(
+    sessions: sessionmaker[Session], kb: KnowledgeBase
+) -> None:
+    turns = TurnThread(replace(assistant(kb), limits={"terminal": 300}), sessions)
+
+    def say(said: str) -> str:
+        inbound = Inbound(channel="terminal", message_id=uuid.uuid4().hex, address="o", text=said, at=JUNE)
+        return turns.submit(inbound).result(timeout=60).text
+
+    with transaction(sessions) as db, serving(db, SYSTEM):
+        body, _ = bodies.find_or_add(db, name="秦安县", division_code="620522", years=[2016])
+        for number in range(20):
+            one, _ = people.find_or_add(db, name=f"样例{number}", body_id=body.id, now=JUNE)
+            people.give_role(db, one, "county_officer", body_id=body.id, now=JUNE)
+        head = people.give_role(db, one, "county_head", body_id=body.id, now=JUNE)
+        bindings.bind(db, one, "terminal", "o", JUNE)
+    assert "样例19" not in say("本县人员") and "样例15" in say("更多")
+    say("本县人员")
+    with transaction(sessions) as db, serving(db, SYSTEM):
+        people.end_role(db, db.get_one(Role, head.id), JUNE)
+    assert "样例" not in say("结果") and "样例" not in say("更多")
     turns.stop()
