@@ -206,6 +206,8 @@ def guarding(office: digests.Desk, clock: Clock) -> dict[str, Guard]:
     return {
         digests.SOURCE: digests.guard(office, clock),
         "item": gone,
+        "call": calls.settled,
+        "invitation": binding.settled,
         "broadcast": in_hours(broadcasts.gone, office.hours, clock),
         "nudge": in_hours(acknowledgements.settled, office.hours, clock),
     }

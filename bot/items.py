@@ -294,7 +294,7 @@ def gone(db: Session, delivery: Delivery) -> str | None:
     kind, _, number = delivery.recipient.partition(":")
     if kind != "person":
         return None
-    with scope.serving(db, scope.Viewer(person_id=int(number), grants=scope.grants(db, int(number)))):
+    with scope.serving(db, scope.standing(db, int(number))):
         try:
             items.seen(db, int(delivery.source.partition(":")[2]))
         except items.NotFound:

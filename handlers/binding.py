@@ -13,7 +13,7 @@ from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
 from bot.workdays import LOCAL
 from storage import audit, bindings, bodies, deliveries, invitations, people, scope
-from storage.models import Invitation, Person
+from storage.models import Delivery, Invitation, Person
 
 PRIVACY = "2026-1"  # the version of the notice at /privacy
 TRIES_AN_HOUR = 5
@@ -191,6 +191,22 @@ def _send(turn: Turn, invitation: Invitation, number: int, text: str, why: str) 
         turn.db, source=f"invitation:{invitation.id}", recipient=deliveries.person(number), lane="confirmation",
         reply=Reply(text=text, route="told").to_json(), why=why, now=turn.now,
     )  # fmt: skip
+
+
+def settled(db: Session, delivery: Delivery) -> str | None:
+    """Why a message about a binding must not go out any more: it was undone, or its recipient has left the place.
+
+    Whose role has passed on hears of it all the same.
+    """
+    number, person_id = (int(one.partition(":")[2]) for one in (delivery.source, delivery.recipient))
+    with scope.serving(db, scope.SYSTEM):
+        invitation = db.get_one(Invitation, number)
+        if person_id == invitation.succeeds:
+            return None
+        if invitation.used_at and invitation.revoked_at:
+            return "revoked"
+        viewer = scope.standing(db, person_id)
+        return None if scope.covers(db, viewer, invitation.body_id, invitation.division_code) else "left"
 
 
 def _not_me(turn: Turn, invitation: Invitation, person: Person) -> Reply:

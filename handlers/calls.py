@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from sqlalchemy.orm import Session
+
 from bot.dialogue import Route
 from bot.messages import Option, Refused, Reply, Turn
 from bot.texts import say
 from bot.workdays import LOCAL
 from storage import acknowledgements, calls, deliveries, people, scope
-from storage.models import Body, CallTask, Person
+from storage.models import Body, CallTask, Delivery, Person
 
 SHOWN = 10
 
@@ -119,6 +121,21 @@ def _ask_to_hand_over(turn: Turn, task: CallTask, place: str) -> None:
             ).to_json(),
             why=say("calls.why", place=place), now=turn.now,
         )  # fmt: skip
+
+
+def settled(db: Session, delivery: Delivery) -> str | None:
+    """Why a message about somebody who is gone must not go out any more: noted otherwise since, succeeded, or left."""
+    number, person_id = (int(one.partition(":")[2]) for one in (delivery.source, delivery.recipient))
+    with scope.serving(db, scope.SYSTEM):
+        task = db.get(CallTask, number)
+        if task is None or task.outcome != "已换人":
+            return "noted otherwise"
+        held = {
+            one.role for line in task.lines for one in people.roles(db, line["person"]) if one.body_id == task.body_id
+        }
+        if held.isdisjoint(scope.COUNTY):
+            return "succeeded"
+        return None if scope.reaches(db, scope.standing(db, person_id), "invite", task.body_id) else "left"
 
 
 _SHOW = r"拨打\s*#?(?P<number>\d{1,9})"

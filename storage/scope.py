@@ -149,6 +149,18 @@ def grants(db: Session, person_id: int) -> tuple[Grant, ...]:
         )
 
 
+def standing(db: Session, person_id: int) -> Viewer:
+    """A person as a viewer with the roles that they hold now, whoever asks."""
+    return Viewer(person_id=person_id, grants=grants(db, person_id))
+
+
+def covers(db: Session, viewer: Viewer, body_id: int | None, division_code: str | None) -> bool:
+    """Whether any role of the viewer holds for a body, or for a division."""
+    if body_id is not None:
+        return bool(_reached(db, {body_id}, bodies(viewer, *ROLES)))
+    return any(one.division_code and (division_code or "").startswith(one.prefix) for one in viewer.grants)
+
+
 def enter(db: Session, user: Person | None, channel: str) -> Viewer:
     """Let a session serve a person from now on; nobody in particular when there is none."""
     viewer = NOBODY if user is None else Viewer(person_id=user.id, grants=grants(db, user.id), channel=channel)

@@ -151,6 +151,30 @@ def test_somebody_who_has_left_is_handed_over(province: Province) -> None:
     assert "没有这条登记" in province.say("乙", "接任 #9")
 
 
+def test_who_has_left_or_is_late_hears_nothing_of_a_successor(province: Province) -> None:
+    province.person("甲", "county_officer", COUNTY, reachable=False)
+    province.person("乙", "county_head", COUNTY)
+    province.person("丙", "county_head", COUNTY)
+    province.person("丁", "province_officer", "620000")
+    province.person("热线", "hotline", "620000")
+    province.item(COUNTY, "1", "2020-05-13")
+    province.until("2020-05-06 10:30")
+    province.say("热线", "拨打 #1", "电话结果 #1 已换人")
+    with transaction(province.sessions) as db, serving(db, SYSTEM):
+        [left] = people.named(db, "丙")
+        for role in people.roles(db, left.id):
+            people.end_role(db, role, province.now)
+    province.dispatcher.drain()
+    assert {who for who, text, _ in province.wecom.got if "已换人" in text} == {"乙", "丁"}
+    province.say("热线", "接任 #1", "李四")
+    made = re.search(r"第(\d+)号.*([0-9A-Z]{4}-[0-9A-Z]{4})", province.say("乙", "接任 #1", "李四", "跳过"), re.S)
+    assert made is not None
+    province.say("新", f"绑定 {made[2]}", "同意")
+    assert "接任人员为李四" not in province.say("丁", f"撤销绑定 {made[1]}")
+    province.dispatcher.drain()
+    assert {one.reason for one in province.deliveries() if one.state == "skipped"} == {"left", "succeeded", "revoked"}
+
+
 def test_an_item_that_nobody_touches_is_called_about_ten_working_days_late(province: Province) -> None:
     province.person("甲", "county_officer", COUNTY)
     province.person("热线", "hotline", "620000")
