@@ -47,6 +47,7 @@ class Route:
     run: Callable[[Turn], Reply] | None = None
     flow: bool = False  # begins the form that the match names in its group `flow`, or the one of its own name
     member: bool = False  # only for people who are bound; others learn how to bind
+    sentence: bool = False  # what people say of their work as well: within a form it is the answer to a `prose` step
 
     @cached_property
     def _compiled(self) -> re.Pattern[str]:
@@ -268,8 +269,9 @@ class Assistant:
             return self._advance(turn, flow)
         step = flow.next_step(dict(turn.conversation.answers))
         assert step is not None  # a form without an open step has ended
-        aside = self._route(turn) if word else None
-        if aside is None and word is None:
+        commanded = word is not None or (step.prose and self._commands(turn.text))
+        aside = self._route(turn) if commanded else None
+        if aside is None and not commanded:
             try:
                 value = step.parse(turn, turn.text)
             except Invalid as trouble:
@@ -289,6 +291,11 @@ class Assistant:
             if aside and turn.conversation.flow == flow.name
             else aside or self._advance(turn, flow)
         )
+
+    def _commands(self, text: str) -> bool:
+        """Whether a whole message is a command and nothing that a form asks to be told."""
+        found = self.handlers.route(text)
+        return found is not None and not found[0].sentence
 
     def _advance(self, turn: Turn, flow: Flow) -> Reply:
         answers = dict(turn.conversation.answers)

@@ -27,7 +27,8 @@ class Answered:
 class Step:
     """One question. `parse` turns what was typed into a JSON value or raises Invalid; `when` says if it applies.
 
-    `sets` is the key that the answer goes to where that is not the step's own.
+    `sets` is the key that the answer goes to where that is not the step's own. A `prose` step takes any sentence: what
+    is a command is no answer to it.
 
     Where the words or the choices depend on the earlier answers, `ask` and `options` are functions of them.
     """
@@ -38,6 +39,7 @@ class Step:
     options: tuple[Option, ...] | Callable[[Turn, Answers], tuple[Option, ...]] = ()
     when: Callable[[Answers], bool] = lambda answers: True
     sets: str = ""
+    prose: bool = False
 
     def asked(self, turn: Turn, answers: Answers) -> str:
         return self.ask(turn, answers) if callable(self.ask) else self.ask

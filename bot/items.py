@@ -483,7 +483,7 @@ def words(key: str, ask: str | Callable[[Turn, Answers], str], least: int = 2, *
             raise Invalid(say("items.too_short", least=least))
         return text.strip()[:500]
 
-    return Step(key=key, ask=ask, parse=parse, **more)
+    return Step(key=key, ask=ask, parse=parse, prose=True, **more)
 
 
 def choice(key: str, ask: str, among: Sequence[str]) -> Step:

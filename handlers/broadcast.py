@@ -352,7 +352,7 @@ def calls(turn: Turn) -> Reply:
 
 def _form(name: str, ask: str, done: Any) -> Flow:  # Any: what the form does
     return Flow(
-        name=name, title=name, start=_seen, done=done, steps=(Step(key="reason", ask=ask, parse=_read_reason),)
+        name=name, title=name, start=_seen, done=done, steps=(Step(key="reason", ask=ask, parse=_read_reason, prose=True),)
     )  # fmt: skip
 
 

@@ -232,9 +232,9 @@ def _read_sending(turn: Turn, text: str) -> dict[str, Any]:  # Any: JSON
 # --- forms -----------------------------------------------------------------------------------------------------------
 
 _STEPS = {
-    "标题": Step(key="title", ask=say("composing.ask_title"), parse=_read_title),
+    "标题": Step(key="title", ask=say("composing.ask_title"), parse=_read_title, prose=True),
     "引用文件": Step(key="notice", ask=say("composing.ask_notice"), parse=_read_notice, options=_notice_options),
-    "正文": Step(key="text", ask=_ask_text, parse=_read_text),
+    "正文": Step(key="text", ask=_ask_text, parse=_read_text, prose=True),
     "附件": Step(key="files", ask=say("composing.ask_files"), parse=_read_files, options=_file_options),
     "范围": Step(key="audience", ask=_ask_audience, parse=_read_audience, options=_audience_options),
     "签收": Step(
@@ -244,7 +244,7 @@ _STEPS = {
         key="sending", ask=_ask_sending, parse=_read_sending, options=_options(*_SENDING)
     ),
 }  # fmt: skip
-_WHY = Step(key="why", ask=say("composing.ask_why"), parse=_read_why, when=_asked)
+_WHY = Step(key="why", ask=say("composing.ask_why"), parse=_read_why, when=_asked, prose=True)
 _DUE = Step(key="due_on", ask=say("composing.ask_due"), parse=_read_due, options=_due_options, when=_asked)
 
 
@@ -395,7 +395,7 @@ _CORRECT = Flow(
     name="更正通知",
     title="更正通知",
     steps=(
-        Step(key="text", ask=_ask_correction, parse=_read_correction),
+        Step(key="text", ask=_ask_correction, parse=_read_correction, prose=True),
         _STEPS["签收"],
         _WHY,
         _DUE,

@@ -203,7 +203,7 @@ def _place(answers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _SKIP = (Option(label="跳过", value="跳过"),)
-_NAME = Step(key="name", ask=say("inviting.ask_name"), parse=lambda _turn, text: person_name(text))
+_NAME = Step(key="name", ask=say("inviting.ask_name"), parse=lambda _turn, text: person_name(text), prose=True)
 _PHONE = Step(key="phone", ask=say("inviting.ask_phone"), parse=read_phone, options=_SKIP)
 _INVITE = Flow(
     name="邀请",
@@ -219,8 +219,8 @@ _INVITE = Flow(
             parse=_read_role,
         ),
         _NAME,
-        Step(key="unit", ask=say("inviting.ask_unit"), parse=read_line, options=_SKIP),
-        Step(key="title", ask=say("inviting.ask_title"), parse=read_line, options=_SKIP),
+        Step(key="unit", ask=say("inviting.ask_unit"), parse=read_line, options=_SKIP, prose=True),
+        Step(key="title", ask=say("inviting.ask_title"), parse=read_line, options=_SKIP, prose=True),
         _PHONE,
     ),
     start=_may_invite,

@@ -89,6 +89,7 @@ FLOWS = (
                 key="reason",
                 ask=say("phones.ask_reason"),
                 parse=_reason,
+                prose=True,
                 options=tuple(Option(label=one, value=one) for one in REASONS),
             ),
         ),

@@ -127,6 +127,7 @@ _CORRECT = Flow(
             key="value",
             ask=lambda turn, answers: say("profile.ask_value", field=answers["field"]),
             parse=_read_value,
+            prose=True,
             options=lambda turn, answers: (
                 () if answers["field"] == "姓名" else (Option(label="删除原有内容", value="删除"),)
             ),
@@ -287,5 +288,5 @@ ROUTES = [
         name="switch", pattern=_SWITCH, run=switch, member=True, examples=("切换县", "切换县 秦安县", "切换到清水县")
     ),
     Route(name="still-here", pattern=r"仍在岗|还在岗|仍在", run=still_here, member=True, examples=("仍在岗",)),
-    Route(name="left", pattern=r"已离岗|不在岗了|已调离", run=left, member=True, examples=("已离岗",)),
+    Route(name="left", pattern=r"已离岗|不在岗了|已调离", run=left, member=True, sentence=True, examples=("已离岗",)),
 ]

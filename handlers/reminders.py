@@ -308,8 +308,8 @@ ROUTES = [
     Route(name="reminders.cancel", pattern=_CANCEL, run=cancel, member=True, examples=("取消提醒", "取消提醒 #7")),
     Route(name="reminders.later", pattern=r"稍后提醒(?:我)?|推迟提醒", run=later, member=True, examples=("稍后提醒",)),
     Route(name="reminders.snooze", pattern=_SNOOZE, run=snooze, member=True, examples=("推迟到明天", "推迟到到期前1天")),
-    Route(name="reminders.known", pattern=r"已知悉|知道了，?不用再提醒", run=known, member=True, examples=("已知悉",)),
-    Route(name="reminders.done", pattern=r"已办结|已报送", run=settled, member=True, examples=("已办结", "已报送")),
+    Route(name="reminders.known", pattern=r"已知悉|知道了，?不用再提醒", run=known, member=True, sentence=True, examples=("已知悉",)),
+    Route(name="reminders.done", pattern=r"已办结|已报送", run=settled, member=True, sentence=True, examples=("已办结", "已报送")),
     Route(name="reminders.undecided", pattern=r"待确认时限", run=undecided, member=True, examples=("待确认时限",)),
     Route(name="reminders.decide", pattern=_DECIDE, run=decide, member=True, examples=("确认时限 final-list",)),
 ]  # fmt: skip

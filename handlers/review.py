@@ -342,7 +342,7 @@ _FORMS = {
         name="退回事项",
         typed="退回事项|退回补充",
         events=("return",),
-        steps=(Step(key="lines", ask=_ask_lines, parse=_read_lines),),
+        steps=(Step(key="lines", ask=_ask_lines, parse=_read_lines, prose=True),),
     ),
     "提请销号": Form(
         name="提请销号", typed="提请销号", events=("propose",), steps=(_METHOD, _RECORD, _PHOTOS, _FINDING)

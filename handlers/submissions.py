@@ -195,7 +195,13 @@ _RECEIPT = Flow(
             options=_options("能", "取消"),
         ),
         *(
-            Step(key=field, ask=say("submissions.ask", field=field), parse=_STEPS[field][0], options=_STEPS[field][1])
+            Step(
+                key=field,
+                ask=say("submissions.ask", field=field),
+                parse=_STEPS[field][0],
+                options=_STEPS[field][1],
+                prose=True,
+            )
             for field in _FIELDS
         ),
         Step(

@@ -382,7 +382,7 @@ _UPDATE = Flow(
             parse=_assign,
             when=_ambiguous,
         ),
-        Step(key="gaps", ask=_ask_gaps, parse=_read_gaps, options=_gap_options, when=_submitted),
+        Step(key="gaps", ask=_ask_gaps, parse=_read_gaps, options=_gap_options, when=_submitted, prose=True),
         Step(key="sure", ask=_ask_sure, parse=_read_sure, options=_sure_options),
     ),
     start=_begin_update,
@@ -489,6 +489,7 @@ ROUTES = [
         pattern=rf"{_UPDATES}|{re.sub('[?]P<(?:before|after)>', '?:', _SUBMIT)}",
         flow=True,
         member=True,
+        sentence=True,
         examples=(
             "1、3、5改完了", "3号事项进度80%，月底前完工", "第2项改完了，照片随后发", "申请销号", "申请销号 #12v3", "3号申请销号",
         ),

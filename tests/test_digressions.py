@@ -23,7 +23,11 @@ from storage.scope import SYSTEM, serving
 from tests.test_rectification import NOW, Office, office
 
 __all__ = ["office"]
-ASIDES = (("专项资金能不能买流量？", "帮助"), ("每个站点补多少钱？", "菜单"), ("二次申报要什么条件", "为什么"))
+ASIDES = (
+    ("专项资金能不能买流量？", "帮助", "我的通知"),
+    ("每个站点补多少钱？", "菜单", "我的提醒"),
+    ("二次申报要什么条件", "为什么", "我的通知"),
+)
 TAKEN_FROM_THE_QUESTION = {"done_on"}  # facts that a rule uses when they are said and never asks for
 WAY: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {  # the events that lead to a state, two items each
     "draft": (),
