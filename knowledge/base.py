@@ -26,9 +26,9 @@ from knowledge.deadlines import Deadline, load_deadlines
 from knowledge.expense import Expense, load_expenses
 from knowledge.facts import read_facts
 from knowledge.files import Problems, load_entries, read_yaml
-from knowledge.matching import Matcher
+from knowledge.matching import Matcher, holds
 from knowledge.model import Citation, Cite, Clause, Entry, KnowledgeError, Notice
-from knowledge.notices import load_notices
+from knowledge.notices import load_notices, part_of
 from knowledge.question import Question, is_yes_no, leaning, modal, slots
 from knowledge.rules import Rule, load_rules
 from knowledge.search import Bm25
@@ -46,8 +46,11 @@ REMEMBERED = 4096  # questions and answers
 _LONGEST_LEAD = 120  # characters
 Key = TypeVar("Key")
 Made = TypeVar("Made")
-_INDEXES = ("matcher", "by_id", "initials", "rule_of", "clause_list", "clause_index", "repairer")
-_OF_TEXTS = ("clause_list", "clause_index", "clause_sentences", "sentence_index", "repairer", "spans")
+_OF_TEXTS = (
+    "clause_list", "clause_index", "clause_notices", "clause_parts", "clause_sentences", "sentence_places",
+    "sentence_values", "sentence_index", "repairer", "spans",
+)  # fmt: skip
+_INDEXES = ("matcher", "by_id", "initials", "rule_of", "uncurated", *_OF_TEXTS)
 
 
 def remembered(kept: dict[Key, Made], key: Key, make: Callable[[], Made]) -> Made:
@@ -95,6 +98,9 @@ class KnowledgeBase:
         """The same base with every index built."""
         self.matcher.match(self.understand("预热问题", 2020))
         self.clause_index.scores("预热")
+        if self.uncurated:
+            for name in _OF_TEXTS:
+                getattr(self, name)
         return self
 
     @cached_property
@@ -183,9 +189,32 @@ class KnowledgeBase:
         return Bm25(normalise(text) for text in texts)
 
     @cached_property
+    def clause_notices(self) -> NDArray[np.int32]:
+        """Of each clause in `clause_list`, the place of its notice in `notices`."""
+        place = {notice.id: number for number, notice in enumerate(self.notices)}
+        return np.array([place[clause.notice_id] for clause in self.clause_list], dtype=np.int32)
+
+    @cached_property
+    def clause_parts(self) -> NDArray[np.str_]:
+        """Of each clause in `clause_list`, which part of its notice it is, see `part_of`."""
+        labels = {notice.id: {clause.label for clause in notice.clauses} for notice in self.notices}
+        return np.array([part_of(clause, labels[clause.notice_id]) for clause in self.clause_list])
+
+    @cached_property
     def clause_sentences(self) -> list[tuple[int, str]]:
         """Every sentence of every clause with the clause's place in `clause_list`."""
         return [(place, text) for place, clause in enumerate(self.clause_list) for text in sentences(clause.text)]
+
+    @cached_property
+    def sentence_places(self) -> NDArray[np.intp]:
+        """Of each sentence, its clause's place in `clause_list`."""
+        return np.array([place for place, _ in self.clause_sentences], dtype=np.intp)
+
+    @cached_property
+    def sentence_values(self) -> dict[str, NDArray[np.bool_]]:
+        """Of each kind of value, which sentences hold one."""
+        held = [holds(text) for _, text in self.clause_sentences]
+        return {kind: np.array([kind in one for one in held], dtype=bool) for kind in frozenset().union(*held)}
 
     @cached_property
     def sentence_index(self) -> Bm25:

@@ -6,7 +6,7 @@ numbers the paragraphs directly under a clause, the first unwritten.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -314,3 +314,23 @@ def load_notices(folder: Path) -> list[Notice]:
     if problems:
         raise KnowledgeError(problems)
     return notices
+
+
+# --- what is not answered from ---------------------------------------------------------------------------------------
+
+_CONTACT = re.compile(r"[（(]?(?:联\s*系\s*人|电\s*话|传\s*真|邮\s*箱)")
+_LISTED = re.compile(r"附件\s*\d*\s*[:：]?")
+
+
+def part_of(clause: Clause, labels: Container[str]) -> Literal["text", "contact", "frame"]:
+    """What a clause is of its notice, whose labels are given: a `contact` (联系人：…, 电话：…), its `frame`, or `text`.
+
+    The frame are titles, addressees, reasons given at the start, signatures, lists of attachments.
+    """
+    if clause.label.startswith("导语"):
+        numbered = "一" in labels or "第一条" in labels
+        return "frame" if numbered or len(clause.text) < 40 or clause.text.endswith(("：", ":")) else "text"
+    if _CONTACT.match(clause.text):
+        return "contact"
+    listed = clause.label.startswith("尾段") or (_LISTED.match(clause.text) and len(clause.text) < 60)
+    return "frame" if listed or re.fullmatch(r"附件\d+", clause.label) else "text"

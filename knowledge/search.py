@@ -7,7 +7,7 @@ method spoilt. Scores lie between 0 and 1.
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,20 +28,16 @@ def sound_grams(text: str) -> list[str]:
 class Postings:
     """Token → the texts it occurs in and its value there, packed into three arrays."""
 
-    def __init__(self, rows: Iterable[tuple[str, int, float]], size: int) -> None:
-        self.size = size
-        self.tokens: dict[str, int] = {}
-        token_of, text_of, value_of = array("i"), array("i"), array("f")
-        for token, text, value in rows:
-            token_of.append(self.tokens.setdefault(token, len(self.tokens)))
-            text_of.append(text)
-            value_of.append(value)
-        which = np.frombuffer(token_of, dtype=np.int32) if token_of else np.zeros(0, dtype=np.int32)
+    def __init__(
+        self, tokens: dict[str, int], token_of: "array[int]", text_of: NDArray[np.int32], values: Vector
+    ) -> None:
+        """Pack each token's place in `tokens`, its text and its value, given side by side in the order of the texts."""
+        self.tokens = tokens
+        which = np.array(token_of, dtype=np.int32)
         order = np.argsort(which, kind="stable")
-        self.texts = np.frombuffer(text_of, dtype=np.int32)[order] if text_of else which
-        self.values = np.frombuffer(value_of, dtype=np.float32)[order] if value_of else np.zeros(0, dtype=np.float32)
-        self.bounds = np.searchsorted(which[order], np.arange(len(self.tokens) + 1))
-        self.highest = np.maximum.reduceat(self.values, self.bounds[:-1]) if self.tokens else self.values
+        self.texts, self.values = text_of[order], values[order]
+        self.bounds = np.searchsorted(which[order], np.arange(len(tokens) + 1))
+        self.highest = np.maximum.reduceat(self.values, self.bounds[:-1]) if tokens else self.values
 
     def add(self, token: str, factor: float, total: Vector) -> float:
         """Add a token's values times `factor` to `total`; the highest value, 0 for an unknown token."""
@@ -70,13 +66,15 @@ class GramIndex:
         split_texts = [sorted(set(split(text))) for text in texts]
         frequency = Counter(token for tokens in split_texts for token in tokens)
         self.weights = {token: self._weight(token, n) for token, n in frequency.items()}
-        self.postings = Postings(self._rows(split_texts), self.size)
-
-    def _rows(self, split_texts: list[list[str]]) -> Iterator[tuple[str, int, float]]:
+        places: dict[str, int] = {}
+        token_of, text_of, values = array("i"), array("i"), array("f")
         for number, tokens in enumerate(split_texts):
-            values = [self.weights[token] for token in tokens]
-            length = math.sqrt(sum(value * value for value in values)) or 1.0
-            yield from ((token, number, value / length) for token, value in zip(tokens, values, strict=True))
+            weights = [self.weights[token] for token in tokens]
+            length = math.sqrt(sum(value * value for value in weights)) or 1.0
+            token_of.extend([places.setdefault(token, len(places)) for token in tokens])
+            text_of.extend([number] * len(tokens))
+            values.extend([value / length for value in weights])
+        self.postings = Postings(places, token_of, np.array(text_of, np.int32), np.array(values, np.float32))
 
     def _weight(self, token: str, frequency: int) -> float:
         rarity = math.log(1 + (self.size + 1) / (frequency + 0.5))
@@ -96,20 +94,24 @@ class Bm25:
     """BM25 over longer texts: an entry with all its forms and quotations, a clause with its headings."""
 
     def __init__(self, texts: Iterable[str], k: float = 1.2, b: float = 0.6) -> None:
-        counted = [Counter(grams(text)) for text in texts]
-        self.size = len(counted)
-        lengths = [sum(counts.values()) for counts in counted]
+        tokens: dict[str, int] = {}
+        token_of, times, kinds, lengths = array("i"), array("i"), array("i"), array("i")
+        for text in texts:
+            counts = Counter(grams(text))
+            token_of.extend([tokens.setdefault(token, len(tokens)) for token in counts])
+            times.extend(counts.values())
+            kinds.append(len(counts))
+            lengths.append(counts.total())
+        self.size = len(lengths)
         average = sum(lengths) / self.size if self.size else 1.0
-        frequency = Counter(token for counts in counted for token in counts)
-        rarity = {token: self._rarity(token, n) for token, n in frequency.items()}
-        self.postings = Postings(
-            (
-                (token, number, rarity[token] * tf * (k + 1) / (tf + k * (1 - b + b * lengths[number] / average)))
-                for number, counts in enumerate(counted)
-                for token, tf in counts.items()
-            ),
-            self.size,
+        which, tf = np.array(token_of, np.int32), np.array(times, np.float64)
+        frequency = np.bincount(which, minlength=len(tokens)).tolist()
+        rarity = np.array([self._rarity(token, n) for token, n in zip(tokens, frequency, strict=True)], np.float64)
+        text_of = np.repeat(np.arange(self.size, dtype=np.int32), np.array(kinds, np.int32))
+        values = (
+            rarity[which] * tf * (k + 1) / (tf + k * (1 - b + b * np.array(lengths, np.float64)[text_of] / average))
         )
+        self.postings = Postings(tokens, token_of, text_of, values.astype(np.float32))
 
     def _rarity(self, token: str, frequency: int) -> float:
         return math.log(1 + (self.size - frequency + 0.5) / (frequency + 0.5)) * (_LONE if len(token) == 1 else 1.0)

@@ -1,12 +1,9 @@
 """Answers from notices that nobody has written entries for yet: a clause quoted, never a conclusion drawn."""
 
-import re
-
 import numpy as np
 
 from knowledge.candidates import Asked
-from knowledge.matching import holds
-from knowledge.model import CLEAR, Answer, Cite, Clause
+from knowledge.model import CLEAR, Answer, Cite
 from knowledge.question import HARD_SLOTS
 from knowledge.search import Vector
 from knowledge.text import normalise
@@ -24,16 +21,17 @@ def answer_from_clauses(asked: Asked) -> Answer | None:
     if not kb.uncurated or _names_another(asked):
         return None
     scores, by_sentence = _scores(asked, question.text, question.official)
-    new = np.array([clause.notice_id in kb.uncurated and not _is_frame(asked, clause) for clause in kb.clause_list])
-    known = np.array([clause.notice_id not in kb.uncurated for clause in kb.clause_list])
-    new, known = new & kb.clauses_in_force, known & kb.clauses_in_force
+    uncurated = np.array([notice.id in kb.uncurated for notice in kb.notices])[kb.clause_notices] & kb.clauses_in_force
+    known = kb.clauses_in_force & ~uncurated
+    new = uncurated & (kb.clause_parts != "frame")
+    if "phone" not in question.slots:
+        new &= kb.clause_parts != "contact"
     first = int(np.argmax(np.where(new, scores, 0.0)))
     best = float(scores[first])
     rival = float(np.where(known, scores, 0.0).max())
     if not new[first] or best < FROM or best - RIVALRY * rival < LEAD:
         return None
-    notice = kb.clause_list[first].notice_id
-    within = np.array([of_notice.notice_id == notice for of_notice in kb.clause_list]) & new
+    within = new & (kb.clause_notices == kb.clause_notices[first])
     ranked = [int(n) for n in np.argsort(-np.where(within, scores, 0.0), kind="stable")[:2] if within[n]]
     places = [n for n in ranked if scores[n] >= BESIDE * scores[ranked[0]]]
     return asked.reply(
@@ -49,14 +47,16 @@ def answer_from_clauses(asked: Asked) -> Answer | None:
 def _scores(asked: Asked, *texts: str) -> tuple[Vector, Vector]:
     """Nearness of every clause, half its own and half that of its nearest sentence; nearness of every sentence."""
     kb = asked.kb
-    whole = np.maximum.reduce([kb.clause_index.scores(text) for text in texts])
-    by_sentence = np.maximum.reduce([kb.sentence_index.scores(text) for text in texts])
+    whole = np.maximum.reduce([kb.clause_index.scores(text) for text in set(texts)])
+    by_sentence = np.maximum.reduce([kb.sentence_index.scores(text) for text in set(texts)])
     hard = asked.question.slots & HARD_SLOTS
     if hard:
-        fits = (bool(hard & holds(text)) for _, text in kb.clause_sentences)
-        by_sentence = by_sentence * np.array([WITH_VALUE if fit else WITHOUT_VALUE for fit in fits], dtype=np.float32)
+        fits = np.zeros(len(kb.sentence_places), dtype=bool)
+        for kind in hard & kb.sentence_values.keys():
+            fits |= kb.sentence_values[kind]
+        by_sentence = by_sentence * np.where(fits, WITH_VALUE, WITHOUT_VALUE).astype(np.float32)
     nearest = np.zeros(len(kb.clause_list), dtype=np.float32)
-    np.maximum.at(nearest, [place for place, _ in kb.clause_sentences], by_sentence)
+    np.maximum.at(nearest, kb.sentence_places, by_sentence)
     return (whole + nearest) / 2, by_sentence
 
 
@@ -67,25 +67,14 @@ def _names_another(asked: Asked) -> bool:
     return any(normalise(name) in asked.question.text for name in names)
 
 
-def _is_frame(asked: Asked, clause: Clause) -> bool:
-    """True for titles, addressees, reasons given at the start, signatures, lists of attachments, and contacts unasked."""
-    if clause.label.startswith("导语"):
-        numbered = (clause.notice_id, "一") in asked.kb.clauses or (clause.notice_id, "第一条") in asked.kb.clauses
-        return numbered or len(clause.text) < 40 or clause.text.endswith(("：", ":"))
-    if re.match(r"[（(]?(?:联\s*系\s*人|电\s*话|传\s*真|邮\s*箱)", clause.text):
-        return "phone" not in asked.question.slots
-    listed = re.match(r"附件\s*\d*\s*[:：]?", clause.text) and len(clause.text) < 60
-    return clause.label.startswith("尾段") or bool(listed) or re.fullmatch(r"附件\d+", clause.label) is not None
-
-
 def _cites(asked: Asked, place: int, by_sentence: Vector) -> list[Cite]:
     """The clause's text, or the nearest sentence of a long one, byte for byte; after an item, what opens its list."""
     kb = asked.kb
     clause = kb.clause_list[place]
     quote = clause.text
     if len(quote) > LONGEST_QUOTE:
-        own = [n for n, (of, _) in enumerate(kb.clause_sentences) if of == place]
-        quote = kb.clause_sentences[max(own, key=lambda n: by_sentence[n])][1]
+        own = np.flatnonzero(kb.sentence_places == place)
+        quote = kb.clause_sentences[own[np.argmax(by_sentence[own])]][1]
     cites = [Cite(notice=clause.notice_id, clause=clause.label, quote=quote)]
     if lead := kb.lead(clause):
         cites.append(Cite(notice=lead.notice_id, clause=lead.label, quote=lead.text))

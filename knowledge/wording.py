@@ -102,13 +102,15 @@ class Repairer:
     """
 
     def __init__(self, vocabulary: Iterable[str], corpus: str) -> None:
-        self.by_sound: dict[tuple[str, ...], str] = {}
-        self.words: set[str] = set()
         self.corpus = corpus
-        for word in sorted(set(vocabulary), key=lambda word: (corpus.count(word), word)):
-            if 2 <= len(word) <= 8 and _CHINESE.fullmatch(word):
-                self.by_sound[tuple(pinyin(word))] = word
-                self.words.add(word)
+        self.words = {word for word in set(vocabulary) if 2 <= len(word) <= 8 and _CHINESE.fullmatch(word)}
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for word in self.words:
+            alike.setdefault(tuple(pinyin(word)), []).append(word)
+        self.by_sound = {  # of words that sound alike, the most frequent one
+            sound: words[0] if len(words) == 1 else max(words, key=lambda word: (corpus.count(word), word))
+            for sound, words in alike.items()
+        }
         self.lengths = sorted({len(sound) for sound in self.by_sound}, reverse=True)
 
     def repair(self, text: str) -> str:
