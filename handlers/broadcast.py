@@ -15,7 +15,7 @@ from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
 from bot.workdays import LOCAL, after
 from storage import acknowledgements, audiences, broadcasts, deliveries, scope
-from storage.audiences import Audience, Line, from_json
+from storage.audiences import Audience, Line, Tally, from_json
 from storage.models import Broadcast
 
 SHOWN = 10
@@ -56,24 +56,27 @@ def _lines(turn: Turn, broadcast: Broadcast) -> list[Line]:
     return audiences.kept(turn.db, broadcast)
 
 
-def summary(audience: Audience, lines: Sequence[Line]) -> dict[str, Any]:  # Any: counts and lines for a template
-    """What is to be said of an audience: its words, counts by city, samples, and who is left out, by reason."""
+def summary(audience: Audience, found: Tally, lines: Sequence[Line] = ()) -> dict[str, Any]:  # Any: for a template
+    """What is to be said of an audience: its words, counts by city, samples of `lines`, who is left out, by reason."""
+    cities = Counter[str]()
+    for code, count in found.codes.items():
+        cities[above(code)] += count
     sent = [one for one in lines if not one.excluded]
     step = max(len(sent) // SHOWN, 1)
-    left_out: dict[str, list[Line]] = {}
-    for one in lines:
-        if one.excluded:
-            left_out.setdefault(one.excluded, []).append(one)
     return {
         "words": canonical(audience),
-        "count": len(sent),
-        "bodies": len({one.body_id for one in lines if one.body_id and one.excluded not in audiences.PASSED_OVER}),
-        "cities": Counter(above(one.code) for one in sent).most_common(),
+        "count": cities.total(),
+        "bodies": found.bodies,
+        "cities": cities.most_common(),
         "samples": sent[::step][:SHOWN],
-        "left_out": left_out,
+        "left_out": found.left_out,
         "roles": scope.ROLES,
         "shown": SHOWN,
     }
+
+
+def _whole(broadcast: Broadcast, lines: Sequence[Line]) -> dict[str, Any]:  # Any: as above
+    return summary(from_json(broadcast.audience), audiences.tally(lines, SHOWN), lines)
 
 
 def card(turn: Turn) -> Reply:
@@ -91,7 +94,7 @@ def _card(turn: Turn, broadcast: Broadcast, first: str = "") -> Reply:
         "broadcast.card",
         broadcast=broadcast,
         phase=phase,
-        audience=summary(from_json(broadcast.audience), lines),
+        audience=_whole(broadcast, lines),
         author=broadcasts.name_of(turn.db, broadcast.author_id),
         approver=broadcasts.name_of(turn.db, broadcast.approved_by),
         begins=begins_at(turn, broadcast).astimezone(LOCAL) if broadcast.state == "draft" else None,
@@ -175,7 +178,7 @@ def _begin_submitting(turn: Turn) -> Answers:
 
 def _ask_everybody(turn: Turn, answers: Answers) -> str:
     broadcast = broadcasts.find(turn.db, answers["broadcast"][0])
-    return say("broadcast.everybody", audience=summary(from_json(broadcast.audience), _lines(turn, broadcast)))
+    return say("broadcast.everybody", audience=_whole(broadcast, _lines(turn, broadcast)))
 
 
 def _sure(_turn: Turn, text: str) -> bool:
@@ -190,7 +193,7 @@ def _submit(turn: Turn, answers: Answers) -> Reply:
     if not approvers:
         raise Refused(say("broadcast.no_approver"))
     by = broadcasts.name_of(turn.db, turn.viewer.person_id)
-    text = say("broadcast.to_approve", broadcast=broadcast, by=by, audience=summary(from_json(broadcast.audience), lines), message=_message(turn, broadcast).text)  # fmt: skip
+    text = say("broadcast.to_approve", broadcast=broadcast, by=by, audience=_whole(broadcast, lines), message=_message(turn, broadcast).text)  # fmt: skip
     options = _options(broadcast, ("批准", "批准"), ("退回", "退回通知"), ("看范围", "下发"))
     for person_id in approvers:
         deliveries.put(

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rapidfuzz import fuzz
+from rapidfuzz import fuzz, process
 from sqlalchemy.orm import Session
 
 from bot.messages import Refused, Reply
@@ -18,31 +18,58 @@ from knowledge.text import normalise
 from knowledge.writing import Writer
 from storage import audit, questions, scope
 from storage.models import Ruling
-from storage.questions import Group
+from storage.questions import Asked, Group
 
 ALIKE = 82.0  # of 100: token-sorted likeness of two questions in official words
+LISTS = 8  # lists of open questions whose grouping is remembered
 
 
 def groups(db: Session, kb: KnowledgeBase) -> list[Group]:
-    """The open questions, grouped, most asked first."""
+    """The open questions, each with the first one that it is like, the most asked first."""
+    listed = questions.open_questions(db)
+    gathered: dict[int, list[Asked]] = {}
+    for home, asked in zip(_homes(kb, tuple(one.text for one in listed)), listed, strict=True):
+        gathered.setdefault(home, []).append(asked)
+    made = [Group(asked=tuple(one)) for one in gathered.values()]
+    return sorted(made, key=lambda group: (-group.count, group.id))
 
-    def alike(one: str, other: str) -> bool:
-        a, b = (kb.wording.rewrite(normalise(text)) for text in (one, other))
-        return fuzz.ratio(a, b) >= ALIKE
 
-    return questions.grouped(questions.open_questions(db), alike)
+def _homes(kb: KnowledgeBase, texts: tuple[str, ...]) -> list[int]:
+    """For each question the place, among those unlike any before, of the first that it is like.
+
+    Lists are looked at more often than they change: the last ones are remembered.
+    """
+    if texts not in kb.alike:
+        heads, homes = list[str](), list[int]()
+        for text in texts:
+            official = kb.wording.rewrite(normalise(text))
+            like = process.extract_iter(official, heads, scorer=fuzz.ratio, processor=None, score_cutoff=ALIKE)
+            home = next((place for _, _, place in like), len(heads))
+            homes.append(home)
+            if home == len(heads):
+                heads.append(official)
+        if len(kb.alike) >= LISTS:
+            kb.alike.clear()
+        kb.alike[texts] = homes
+    return kb.alike[texts]
+
+
+def group_of(db: Session, kb: KnowledgeBase, number: int) -> Group | None:
+    """The group of an open question."""
+    text = questions.open_text(db, number)
+    return None if text is None else next(group for group in groups(db, kb) if text in group.texts)
 
 
 def as_json(group: Group) -> dict[str, Any]:
     """One group for `questions list --json`."""
     return {
         "id": group.id,
-        "question": group.questions[0].text,
-        "asked": len(group.questions),
-        "kind": group.questions[0].kind,
-        "first_at": group.questions[0].at.isoformat(),
-        "last_at": group.questions[-1].at.isoformat(),
-        "also": sorted({question.text for question in group.questions[1:]}),
+        "question": group.first.text,
+        "asked": group.count,
+        "kind": group.first.kind,
+        "first_at": group.first.first_at.isoformat(),
+        "last_at": max(one.last_at for one in group.asked).isoformat(),
+        "also": sorted(group.texts[1:]),
     }
 
 
@@ -61,7 +88,7 @@ def settle(
 
     `folder` is that of the imported notices. Raises Refused when it is not open or the quote is not exact.
     """
-    group = next((one for one in groups(db, kb) if number in {question.id for question in one.questions}), None)
+    group = group_of(db, kb, number)
     if group is None:
         raise Refused(say("desk.not_open", number=number))
     clause = kb.clauses.get((cite.notice, cite.clause))
@@ -74,11 +101,11 @@ def settle(
     ruling = Ruling(text=text, notice_id=cite.notice, clause=cite.clause, quote=cite.quote, officer=by.name, at=now)
     words = say(
         "ask.settled",
-        question=group.questions[0].text,
+        question=group.first.text,
         text=text,
         citation=kb.citation(cite, now.astimezone(LOCAL).date()),
     )
-    why = say("ask.why_settled", question=group.questions[0].text)
+    why = say("ask.why_settled", question=group.first.text)
     told = questions.settle(db, group, ruling, Reply(text=words).to_json(), why, now)
     audit.record(
         db, "answer", f"question:{number}", now=now, role=scope.viewer_of(db).role_for("answer_questions"),
@@ -90,9 +117,9 @@ def settle(
 def _draft(group: Group, ruling: Ruling) -> dict[str, Any]:  # Any: an entry as its file has it
     """The answer as an entry to be reviewed, in the form of knowledge/data/entries."""
     return {
-        "title": group.questions[0].text[:14],
+        "title": group.first.text[:14],
         "statement": ruling.text,
         "basis": "有明确规定",
         "cite": [{"notice": ruling.notice_id, "clause": ruling.clause, "quote": ruling.quote}],
-        "asks": {"info": sorted({question.text for question in group.questions})},
+        "asks": {"info": sorted(group.texts)},
     }

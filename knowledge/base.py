@@ -85,6 +85,7 @@ class KnowledgeBase:
         default_factory=dict, compare=False
     )  # Any: kept by knowledge.answer, which imports this
     understood: dict[tuple[str, int], Question] = field(default_factory=dict, compare=False)
+    alike: dict[tuple[str, ...], list[int]] = field(default_factory=dict, compare=False)  # kept by handlers.desk
     views: "dict[int, KnowledgeBase]" = field(default_factory=dict, compare=False)
     on: date | None = None
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ColumnElement, String, and_, case, cast, func, literal, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from storage import audiences, audit, broadcasts, deliveries, scope
 from storage.audiences import Line
-from storage.models import Acknowledgement, Broadcast, Delivery, Recipient, Role
+from storage.models import Acknowledgement, Body, Broadcast, Delivery, Person, Recipient, Role
 
 Way = Literal["card", "text", "link", "phone"]
 SPEAK_FOR_BODY = ("county_officer", "county_head")
@@ -93,6 +93,85 @@ def to_call(db: Session, broadcast: Broadcast) -> list[tuple[Party, str]]:
         elif broadcast.nudges >= broadcasts.NUDGES:
             found.append((one, "silent"))
     return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A party as a list shows it: who acknowledged it, and why it is to be called when nobody did."""
+
+    place: str
+    said: Acknowledgement | None
+    name: str
+    call: Literal["", "unreachable", "silent"]
+
+
+def counted(db: Session, broadcast: Broadcast) -> tuple[int, int]:
+    """How many parties have acknowledged, of how many."""
+    if broadcast.acknowledgement == "none":
+        return 0, 0
+    keys = select(_party(broadcast).label("key")).where(*_asked(broadcast)).distinct().subquery()
+    wanted = select(func.count(Acknowledgement.id), func.count()).select_from(keys)
+    joined = wanted.outerjoin(Acknowledgement, _of_party(broadcast, keys.c.key))
+    with scope.serving(db, scope.SYSTEM):
+        said, asked = db.execute(joined).one()
+    return said, asked
+
+
+def listed(db: Session, broadcast: Broadcast, limit: int, offset: int = 0) -> list[Listed]:
+    """The parties page by page, the silent ones first, in the audience's order."""
+    if broadcast.acknowledgement == "none":
+        return []
+    failed = and_(broadcasts.joined(broadcast), Delivery.state.in_(broadcasts.NOT_REACHED))
+    arriving = case((and_(Recipient.excluded.in_(("", "duplicate")), Delivery.id.is_(None)), 1), else_=0)
+    lines = (
+        select(
+            _party(broadcast).label("key"), func.min(Recipient.id).label("first"), func.sum(arriving).label("arriving")
+        )
+        .outerjoin(Delivery, failed)
+        .where(*_asked(broadcast))
+        .group_by("key")
+        .subquery()
+    )
+    own, who = aliased(Person), func.coalesce(func.nullif(Acknowledgement.name, ""), Person.name, "")
+    wanted = (
+        select(Body.name, own.name, Acknowledgement, who, lines.c.arriving)
+        .select_from(lines)
+        .join(Recipient, Recipient.id == lines.c.first)
+        .outerjoin(Body, Body.id == Recipient.body_id)
+        .outerjoin(own, own.id == Recipient.person_id)
+        .outerjoin(Acknowledgement, _of_party(broadcast, lines.c.key))
+        .outerjoin(Person, Person.id == Acknowledgement.person_id)
+    )
+    by = (Acknowledgement.id.is_not(None), lines.c.first)
+    with scope.serving(db, scope.SYSTEM):
+        found = db.execute(wanted.order_by(*by).limit(limit).offset(offset)).all()
+    return [
+        Listed(
+            place=f"{body or ''}{person or ''}" if broadcast.acknowledgement == "each" else body or person or "",
+            said=said, name=name,
+            call="" if said else "unreachable" if not left else "silent" if broadcast.nudges >= broadcasts.NUDGES else "",
+        )
+        for body, person, said, name, left in found
+    ]  # fmt: skip
+
+
+def _party(broadcast: Broadcast) -> ColumnElement[str]:
+    """`audiences.party` of a recipient's line, in SQL."""
+    person = literal("person:").concat(func.coalesce(cast(Recipient.person_id, String), "None"))
+    if broadcast.acknowledgement == "each":
+        return person
+    return case(
+        (Recipient.body_id.is_not(None), literal("body:").concat(cast(Recipient.body_id, String))), else_=person
+    )
+
+
+def _asked(broadcast: Broadcast) -> tuple[ColumnElement[bool], ...]:
+    """Which lines make a party."""
+    return Recipient.broadcast_id == broadcast.id, Recipient.excluded.not_in(audiences.PASSED_OVER)
+
+
+def _of_party(broadcast: Broadcast, key: ColumnElement[str]) -> ColumnElement[bool]:
+    return and_(Acknowledgement.broadcast_id == broadcast.id, Acknowledgement.party == key)
 
 
 # --- acknowledging ---------------------------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 Every exclusion is a line with its reason, so that nobody of the audience is passed over in silence.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -286,8 +287,56 @@ def keep(db: Session, broadcast: Broadcast, lines: Sequence[Line]) -> None:
             db.execute(insert(Recipient), rows)
 
 
-def kept(db: Session, broadcast: Broadcast) -> list[Line]:
-    """The stored audience of a broadcast that the viewer was found to see."""
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """An audience in numbers: how many it goes to by division, how many bodies, and who is left out by reason.
+
+    Of those left out the first ones are named.
+    """
+
+    codes: Mapping[str, int]
+    bodies: int
+    left_out: Mapping[str, tuple[int, Sequence[Line]]]
+
+
+def tally(lines: Sequence[Line], named: int) -> Tally:
+    """Count an audience that has been found."""
+    left_out: dict[str, list[Line]] = {}
+    for one in lines:
+        if one.excluded:
+            left_out.setdefault(one.excluded, []).append(one)
+    return Tally(
+        codes=Counter(one.code for one in lines if not one.excluded),
+        bodies=len({one.body_id for one in lines if one.body_id and one.excluded not in PASSED_OVER}),
+        left_out={reason: (len(found), found[:named]) for reason, found in left_out.items()},
+    )
+
+
+def tally_kept(db: Session, broadcast: Broadcast, named: int) -> Tally:
+    """Count a stored audience, however large, as `tally` does."""
+    code = func.coalesce(Body.division_code, Recipient.division_code, "")
+    wanted = (
+        select(Recipient.excluded, Recipient.body_id, code, func.count(), func.min(Recipient.id))
+        .outerjoin(Body, Body.id == Recipient.body_id)
+        .where(Recipient.broadcast_id == broadcast.id)
+        .group_by(Recipient.excluded, Recipient.body_id, code)
+        .order_by(func.min(Recipient.id))
+    )
+    with scope.serving(db, scope.SYSTEM):
+        parts = db.execute(wanted).all()
+    codes, left_out = Counter[str](), Counter[str]()
+    for excluded, _, of, count, _ in parts:
+        codes.update({of: count} if not excluded else {})
+        left_out.update({excluded: count} if excluded else {})
+    return Tally(
+        codes=codes,
+        bodies=len({body_id for excluded, body_id, *_ in parts if body_id and excluded not in PASSED_OVER}),
+        left_out={reason: (count, kept(db, broadcast, reason, named)) for reason, count in left_out.items()},
+    )
+
+
+def kept(db: Session, broadcast: Broadcast, excluded: str | None = None, limit: int | None = None) -> list[Line]:
+    """The stored audience of a broadcast that the viewer was found to see, or the first ones left out for a reason."""
     own = (Recipient.person_id, Recipient.role, Recipient.body_id, Recipient.division_code, Recipient.excluded)
     wanted = (
         select(*own, Person.name, Body.name.label("place"), Body.division_code.label("code"))
@@ -295,7 +344,10 @@ def kept(db: Session, broadcast: Broadcast) -> list[Line]:
         .outerjoin(Body, Body.id == Recipient.body_id)
         .where(Recipient.broadcast_id == broadcast.id)
         .order_by(Recipient.id)
+        .limit(limit)
     )
+    if excluded is not None:
+        wanted = wanted.where(Recipient.excluded == excluded)
     with scope.serving(db, scope.SYSTEM):
         return [
             Line(

@@ -319,7 +319,10 @@ class Standing:
     accepted_at: datetime | None
 
 
-def _sent(broadcast: Broadcast) -> ColumnElement[bool]:
+NOT_REACHED = ("failed", "expired", "skipped")  # states of a message that did not go out and will not by itself
+
+
+def joined(broadcast: Broadcast) -> ColumnElement[bool]:
     """What joins a recipient with their delivery."""
     return and_(
         Delivery.source == source(broadcast),
@@ -327,15 +330,23 @@ def _sent(broadcast: Broadcast) -> ColumnElement[bool]:
     )
 
 
-def standings(db: Session, broadcast: Broadcast) -> list[Standing]:
-    """Every recipient with where the message is; together they are the audience at every moment."""
+def standings(
+    db: Session, broadcast: Broadcast, states: Sequence[str] = (), limit: int | None = None
+) -> list[Standing]:
+    """Every recipient with where the message is; together they are the audience at every moment.
+
+    With `states`, the first ones whose message is in one of these.
+    """
     wanted = (
         select(Recipient, Person.name, Delivery)
         .outerjoin(Person, Person.id == Recipient.person_id)
-        .outerjoin(Delivery, _sent(broadcast))
+        .outerjoin(Delivery, joined(broadcast))
         .where(Recipient.broadcast_id == broadcast.id, Recipient.excluded == "")
         .order_by(Recipient.id)
+        .limit(limit)
     )
+    if states:
+        wanted = wanted.where(Delivery.state.in_(states))
     with scope.serving(db, scope.SYSTEM):
         return [
             Standing(
@@ -353,7 +364,7 @@ def states(db: Session, broadcast: Broadcast) -> Counter[str]:
     wanted = (
         select(state, func.count())
         .select_from(Recipient)
-        .outerjoin(Delivery, _sent(broadcast))
+        .outerjoin(Delivery, joined(broadcast))
         .where(Recipient.broadcast_id == broadcast.id, Recipient.excluded == "")
         .group_by(state)
     )
@@ -363,8 +374,8 @@ def states(db: Session, broadcast: Broadcast) -> Counter[str]:
 
 def not_reached(db: Session, broadcast: Broadcast) -> set[int | None]:
     """The people whose message did not go out and will not by itself."""
-    wanted = select(Recipient.person_id).join(Delivery, _sent(broadcast))
-    failed = wanted.where(Recipient.broadcast_id == broadcast.id, Delivery.state.in_(("failed", "expired", "skipped")))
+    wanted = select(Recipient.person_id).join(Delivery, joined(broadcast))
+    failed = wanted.where(Recipient.broadcast_id == broadcast.id, Delivery.state.in_(NOT_REACHED))
     with scope.serving(db, scope.SYSTEM):
         return set(db.scalars(failed))
 

@@ -3,7 +3,7 @@
 A province sees those of its own counties and people (storage.scope).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,24 +18,69 @@ OPEN_KINDS = ("abstain", "disputed")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Open questions of one kind in the same words: the number of the first one, how many, when first and last."""
+
+    text: str
+    kind: str
+    id: int
+    count: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Group:
     """Questions that mean the same: the first one asked stands for all."""
 
-    questions: tuple[Question, ...]
+    asked: tuple[Asked, ...]
+
+    @property
+    def first(self) -> Asked:
+        return self.asked[0]
 
     @property
     def id(self) -> int:
-        return self.questions[0].id
+        return self.first.id
 
     @property
-    def askers(self) -> int:
-        return len({question.exchange_id for question in self.questions})
+    def count(self) -> int:
+        return sum(one.count for one in self.asked)
+
+    @property
+    def texts(self) -> list[str]:
+        """The different words, those asked first in front."""
+        return list(dict.fromkeys(one.text for one in self.asked))
 
 
-def open_questions(db: Session) -> list[Question]:
+_OPEN = (Question.kind.in_(OPEN_KINDS), Question.ruling_id.is_(None))
+
+
+def open_questions(db: Session) -> list[Asked]:
     """Refused and disputed questions that the viewer sees and nobody has answered yet, oldest first."""
-    wanted = select(Question).where(Question.kind.in_(OPEN_KINDS), Question.ruling_id.is_(None)).order_by(Question.id)
-    return list(db.scalars(wanted))
+    first, count = func.min(Question.id), func.count(Question.id)
+    wanted = select(Question.text, Question.kind, first, count, func.min(Question.at), func.max(Question.at))
+    listed = wanted.where(*_OPEN).group_by(Question.text, Question.kind).order_by(first)
+    return [
+        Asked(text=text, kind=kind, id=number, count=many, first_at=first_at, last_at=last_at)
+        for text, kind, number, many, first_at, last_at in db.execute(listed).all()
+    ]
+
+
+def open_text(db: Session, number: int) -> str | None:
+    """The words of an open question that the viewer sees."""
+    return db.scalars(select(Question.text).where(Question.id == number, *_OPEN)).one_or_none()
+
+
+def askers(db: Session, groups: Sequence[Group]) -> dict[int, set[int]]:
+    """The bodies that each group's questions belong to, by its number."""
+    home = {text: group.id for group in groups for text in group.texts}
+    wanted = select(Question.text, Question.body_id).where(Question.text.in_(home), *_OPEN).distinct()
+    found: dict[int, set[int]] = {group.id: set() for group in groups}
+    for text, body_id in db.execute(wanted).all():
+        if body_id is not None:
+            found[home[text]].add(body_id)
+    return found
 
 
 def latest(db: Session, most: int) -> list[str]:
@@ -49,19 +94,6 @@ def most_asked(db: Session, most: int) -> list[tuple[str, int]]:
     asked = select(Question.text, func.count(Question.id)).group_by(Question.text)
     often = asked.order_by(func.count(Question.id).desc(), func.max(Question.id).desc()).limit(most)
     return [(text, count) for text, count in db.execute(often).all()]
-
-
-def grouped(questions: Sequence[Question], alike: Callable[[str, str], bool]) -> list[Group]:
-    """Group questions with the first one they are like, the most asked first."""
-    groups: list[list[Question]] = []
-    for question in questions:
-        home = next((group for group in groups if alike(group[0].text, question.text)), None)
-        if home is None:
-            groups.append([question])
-        else:
-            home.append(question)
-    made = [Group(questions=tuple(group)) for group in groups]
-    return sorted(made, key=lambda group: (-len(group.questions), group.id))
 
 
 def dispute(db: Session, exchange_id: int) -> None:
@@ -96,7 +128,9 @@ def settle(db: Session, group: Group, ruling: Ruling, reply: Mapping[str, Any], 
     db.add(ruling)
     db.flush()
     told: set[str] = set()
-    for question in group.questions:
+    for question in list(
+        db.scalars(select(Question).where(Question.text.in_(group.texts), *_OPEN).order_by(Question.id))
+    ):
         question.ruling_id = ruling.id
         exchange = db.get_one(Exchange, question.exchange_id)
         recipient = bindings.recipient(db, exchange.channel, exchange.address)

@@ -9,7 +9,7 @@ from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from storage import scope
-from storage.bodies import place
+from storage.bodies import names, place
 from storage.items import OPEN
 from storage.models import Audit, Binding, Body, BodyYear, Fund, Invitation, Item, Person, Role
 
@@ -36,11 +36,12 @@ def people(db: Session, *, text: str = "", role: str = "", limit: int, offset: i
     numbers = [one.id for one in found]
     with scope.serving(db, scope.SYSTEM):
         roles = db.scalars(select(Role).where(Role.person_id.in_(numbers), Role.ended_at.is_(None)).order_by(Role.id))
+        listed = roles.all()
+        places = names(db, {one.body_id for one in listed if one.body_id is not None})
         held: dict[int, list[tuple[str, str]]] = {}
-        for one in roles:
-            held.setdefault(one.person_id, []).append(
-                (scope.ROLES[one.role], place(db, one.body_id, one.division_code))
-            )
+        for one in listed:
+            where = places[one.body_id] if one.body_id is not None else place(db, None, one.division_code)
+            held.setdefault(one.person_id, []).append((scope.ROLES[one.role], where))
         live = select(Binding.person_id, Binding.channel).where(
             Binding.person_id.in_(numbers), Binding.ended_at.is_(None)
         )

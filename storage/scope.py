@@ -129,7 +129,12 @@ def _below(code: Any, reached: Collection[Grant]) -> ColumnElement[bool]:  # Any
 
 def reaches(db: Session, viewer: Viewer, action: str, body_id: int) -> bool:
     """Whether a role that allows the action holds for this body."""
-    return bool(_reached(db, {body_id}, bodies(viewer, *MAY[action])))
+    return bool(reached(db, viewer, action, {body_id}))
+
+
+def reached(db: Session, viewer: Viewer, action: str, body_ids: set[int]) -> set[int]:
+    """Those of the bodies for which a role that allows the action holds."""
+    return _reached(db, body_ids, bodies(viewer, *MAY[action]))
 
 
 def _reached(db: Session, body_ids: set[int], condition: ColumnElement[bool]) -> set[int]:

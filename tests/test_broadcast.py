@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from bot.audiences import Unclear, canonical, read
 from knowledge.base import KnowledgeBase
-from storage import acknowledgements, broadcasts
+from storage import acknowledgements, audiences, broadcasts
 from storage.audiences import Audience, from_json
 from storage.db import transaction
 from storage.scope import SYSTEM, serving
@@ -238,9 +238,16 @@ def test_states_and_parties_add_up_at_every_moment(office: Province) -> None:
             found = broadcasts.find(db, 1)
             counted = broadcasts.states(db, found)
             assert counted.total() == (3 if found.audience_digest else 0)
+            lines = audiences.kept(db, found)
+            assert audiences.tally_kept(db, found, 2) == audiences.tally(lines, 2)
             parties = acknowledgements.parties(db, found)
             silent = acknowledgements.silent(db, found)
-            assert len(parties) - len(silent) == sum(one.said is not None for one in parties)
+            if found.begins_at:
+                listed = acknowledgements.listed(db, found, 9)
+                assert [one.place for one in listed if one.said is None] == [one.place for one in silent]
+                assert acknowledgements.counted(db, found) == (len(parties) - len(silent), len(parties))
+                calls = [(party.place, reason) for party, reason in acknowledgements.to_call(db, found)]
+                assert [(one.place, one.call) for one in listed if one.call] == calls
 
     at = office.composed()
     check()

@@ -158,7 +158,7 @@ def test_a_province_sees_its_own_counties_and_people_s_questions(
         foreign = number_of(sessions, "县甲" if who == "省乙" else "县乙")
         with transaction(sessions) as db, serving(db, viewers[who]):
             groups = office.groups(db, kb)
-            assert {one.text for group in groups for one in group.questions} == {f"{ASKED[a]}补多少钱" for a in askers}
+            assert {text for group in groups for text in group.texts} == {f"{ASKED[a]}补多少钱" for a in askers}
             with pytest.raises(Refused, match="可能已经答复"):
                 office.settle(db, kb, foreign, ANSWER, CLAUSE, Writer(name=who), tmp_path, JUNE)
 

@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from bot import audiences as sentences
 from bot.broadcasts import begins_at, message, overtaken
 from bot.console.download import listed as listed_file
-from bot.console.frame import PAGE, Console, Desk, Entry, Form, Sent, workbook
+from bot.console.frame import PAGE, Console, Desk, Entry, Form, Sent, page_number, query, workbook
 from bot.files import MOST_BYTES, keep, not_taken, sniffed
 from bot.messages import Invalid, Media, Refused, Reply, Turn
 from bot.texts import say
@@ -27,6 +27,7 @@ STAFF = (*scope.MAY["broadcast"], *scope.MAY["approve"])
 MENU = (Entry(path="/console/broadcasts", label="通知下发", roles=STAFF),)
 MODES = ("county", "each", "none")
 NAMED = 200  # people of whom a page says where their message is
+LEFT_OUT = 20  # people of whom a page says why they are sent nothing, for each reason
 _FORMS = {flow.name: flow for flow in (*sending.FLOWS, *composing.FLOWS)}
 _STEPS = {step.key: step for step in _FORMS["新建通知"].steps}
 _ACTS: Mapping[str, Callable[[Turn], Reply]] = {
@@ -46,7 +47,10 @@ def router(console: Console) -> APIRouter:
     @routes.get("/console/broadcasts")
     def listed(request: Request) -> HTMLResponse:
         with console.enter(request, *STAFF) as desk:
-            rows = [(one, *_progress(desk, one)) for one in broadcasts.listed(desk.db, PAGE)]
+            rows = [
+                (one, *_progress(desk, one, deliveries.counts(desk.db, broadcasts.source(one))))
+                for one in broadcasts.listed(desk.db, PAGE)
+            ]
             return desk.page("desk/broadcasts.html", rows=rows, may_write=desk.viewer.may("broadcast"))
 
     @routes.get("/console/broadcasts/audience")
@@ -122,12 +126,10 @@ def _seen(desk: Desk, number: int) -> Broadcast:
         raise HTTPException(404) from None
 
 
-def _progress(desk: Desk, one: Broadcast) -> tuple[str, int, int]:
+def _progress(desk: Desk, one: Broadcast, counted: Mapping[str, int]) -> tuple[str, int, int]:
     """What it is doing, and how many of how many parties have acknowledged."""
-    counted = deliveries.counts(desk.db, broadcasts.source(one))
-    parties = acknowledgements.parties(desk.db, one) if one.begins_at else []
-    phase = broadcasts.phase(desk.db, one, counted, desk.now)
-    return phase, sum(party.said is not None for party in parties), len(parties)
+    said, asked = acknowledgements.counted(desk.db, one) if one.begins_at else (0, 0)
+    return broadcasts.phase(desk.db, one, counted, desk.now), said, asked
 
 
 # --- one -------------------------------------------------------------------------------------------------------------
@@ -135,20 +137,28 @@ def _progress(desk: Desk, one: Broadcast) -> tuple[str, int, int]:
 
 def _one(desk: Desk, one: Broadcast, wrong: str = "") -> HTMLResponse:
     draft, gone = one.state == "draft", one.begins_at is not None
-    lines = broadcasts.preview(desk.db, one, desk.now) if draft else audiences.kept(desk.db, one)
-    standings = broadcasts.standings(desk.db, one) if gone else []
-    parties = acknowledgements.parties(desk.db, one) if gone else []
+    meant = from_json(one.audience)
+    reached = (
+        audiences.tally(broadcasts.preview(desk.db, one, desk.now), LEFT_OUT)
+        if draft
+        else audiences.tally_kept(desk.db, one, LEFT_OUT)
+    )
+    number = page_number(desk.request)
+    parties = acknowledgements.listed(desk.db, one, PAGE + 1, (number - 1) * PAGE) if gone else []
+    counted = broadcasts.states(desk.db, one) if gone else {}
+    phase, said, asked = _progress(desk, one, counted)
     own = desk.viewer.person_id in (one.author_id, one.submitted_by)
     begins = begins_at(desk.turn(), one) if draft or one.state == "submitted" else one.begins_at
     turn = desk.turn()
     return desk.page(
-        "desk/broadcast.html", one=one, phase=_progress(desk, one)[0], wrong=wrong, own=own, parties=parties,
-        audience=sending.summary(from_json(one.audience), lines), narrow=from_json(one.audience).narrow,
-        begins=begins.astimezone(LOCAL) if begins else None, counted=broadcasts.states(desk.db, one) if gone else {},
+        "desk/broadcast.html", one=one, phase=phase, wrong=wrong, own=own, parties=parties[:PAGE], acknowledged=said, asked=asked,
+        audience=sending.summary(meant, reached), narrow=meant.narrow,
+        begins=begins.astimezone(LOCAL) if begins else None, counted=counted,
         author=broadcasts.name_of(desk.db, one.author_id), approver=broadcasts.name_of(desk.db, one.approved_by),
-        names={party.key: party.said.name or broadcasts.name_of(desk.db, party.said.person_id) for party in parties if party.said},
-        stuck=[line for line in standings if line.state in ("unknown", "failed", "expired", "skipped")][:NAMED],
-        calls=acknowledgements.to_call(desk.db, one) if one.state == "sent" else [],
+        stuck=broadcasts.standings(desk.db, one, ("unknown", *broadcasts.NOT_REACHED), NAMED) if gone else [],
+        number=number,
+        earlier=query(desk.request, page=number - 1 if number > 1 else ""),
+        later=query(desk.request, page=number + 1) if len(parties) > PAGE else "",
         correction=broadcasts.correction(desk.db, one) if gone else None, local=LOCAL,
         message=message(one, turn.kb, turn.given["province"]).text,
         may_write=desk.viewer.may("broadcast"), may_approve=desk.viewer.may("approve"),
@@ -215,7 +225,9 @@ def _counted(desk: Desk, conditions: Sequence[str]) -> HTMLResponse:
             "desk/audience.html", audience=None, wrong=say("composing.audience_unclear", piece=trouble.piece)
         )
     lines = audiences.find(desk.db, audience, desk.viewer.division or "", desk.now)
-    return desk.console.render("desk/audience.html", audience=sending.summary(audience, lines), wrong="")
+    return desk.console.render(
+        "desk/audience.html", audience=sending.summary(audience, audiences.tally(lines, LEFT_OUT)), wrong=""
+    )
 
 
 def _arrived(console: Console, request: Request, form: Form, wrong: list[str]) -> list[Media]:

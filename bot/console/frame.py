@@ -19,6 +19,7 @@ import segno
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment
+from sqlalchemy import event
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot.messages import Inbound, Turn
@@ -28,7 +29,7 @@ from bot.turns import TurnThread
 from bot.workdays import LOCAL
 from knowledge.base import KnowledgeBase
 from storage import bodies, scope, visits
-from storage.db import transaction
+from storage.db import reading, transaction
 from storage.models import Conversation, Person
 from storage.models import Visit as Row
 from storage.visits import NotSignedIn
@@ -48,6 +49,10 @@ class Entry:
     path: str
     label: str
     roles: tuple[str, ...]
+
+
+def _changes_nothing(_db: Session, _context: object, _instances: object) -> None:
+    raise RuntimeError("a page that is looked at changes nothing")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,17 +78,31 @@ class Console:
 
     @contextmanager
     def enter(self, request: Request, *roles: str) -> Iterator["Desk"]:
-        """A signed-in visitor's transaction. Raises NotSignedIn; 404 when none of `roles` is theirs."""
-        token = request.cookies.get(self.cookie, "")
-        now = self.clock()
+        """A signed-in visitor's transaction. Raises NotSignedIn; 404 when none of `roles` is theirs.
+
+        A page that is looked at waits for no writer: its transaction only reads, unless the visit has to be noted.
+        """
+        if request.method == "GET":
+            with reading(self.sessions) as db:
+                event.listen(db, "before_flush", _changes_nothing)
+                desk = self._desk(db, request, roles)
+                if not desk.visit.said and not desk.is_stale:
+                    yield desk
+                    db.flush()
+                    return
         with transaction(self.sessions) as db:
-            visit, person = visits.find(db, token, now)
-            viewer = scope.viewer_of(db)
-            if roles and viewer.roles.isdisjoint(roles):
-                raise HTTPException(404)
-            if now - visit.seen_at > visits.TOUCHED_EVERY:
-                visit.seen_at = now
-            yield Desk(console=self, request=request, db=db, visit=visit, person=person, viewer=viewer, now=now)
+            desk = self._desk(db, request, roles)
+            if desk.is_stale:
+                desk.visit.seen_at = desk.now
+            yield desk
+
+    def _desk(self, db: Session, request: Request, roles: tuple[str, ...]) -> "Desk":
+        now = self.clock()
+        visit, person = visits.find(db, request.cookies.get(self.cookie, ""), now)
+        viewer = scope.viewer_of(db)
+        if roles and viewer.roles.isdisjoint(roles):
+            raise HTTPException(404)
+        return Desk(console=self, request=request, db=db, visit=visit, person=person, viewer=viewer, now=now)
 
     @contextmanager
     def act(self, request: Request, form: Form, *roles: str) -> Iterator["Desk"]:
@@ -110,6 +129,11 @@ class Desk:
     now: datetime
 
     @property
+    def is_stale(self) -> bool:
+        """Whether it is a while since the visit was last noted to go on."""
+        return self.now - self.visit.seen_at > visits.TOUCHED_EVERY
+
+    @property
     def csrf(self) -> str:
         return visits.csrf(self.db, self.request.cookies.get(self.console.cookie, ""))
 
@@ -120,7 +144,8 @@ class Desk:
 
     def page(self, name: str, /, **values: Any) -> HTMLResponse:  # Any: each page takes its own
         """A page in the frame; what the last act said is shown once."""
-        said, self.visit.said = self.visit.said, ""
+        if said := self.visit.said:
+            self.visit.said = ""
         places = [bodies.place(self.db, one.body_id, one.division_code) for one in self.viewer.grants]
         frame = {
             "menu": self.entries, "path": self.request.url.path, "person": self.person, "csrf": self.csrf, "said": said,

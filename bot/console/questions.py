@@ -1,19 +1,20 @@
 """待答问题: what got no answer, grouped, by county and age; answered once with a clause, told to everybody who asked."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 
-from bot.console.frame import PAGE, Console, Desk, Entry, Form, Sent
+from bot.console.frame import PAGE, Console, Desk, Entry, Form, Sent, page_number, query
 from bot.messages import Refused
 from bot.texts import say
 from bot.workdays import LOCAL, Workdays
 from handlers import desk as answering
 from knowledge.model import Cite
 from knowledge.writing import Writer
-from storage import bodies, scope
+from storage import bodies, questions, scope
 from storage.questions import Group
 
 READERS = (*scope.MAY["answer_questions"], "hotline")
@@ -27,8 +28,7 @@ def router(console: Console) -> APIRouter:
     @routes.get("/console/questions")
     def listed(request: Request) -> HTMLResponse:
         with console.enter(request, *READERS) as desk:
-            rows = [_row(desk, group) for group in answering.groups(desk.db, console.kb())[:PAGE]]
-            return desk.page("desk/questions.html", rows=rows, may_answer=desk.viewer.may("answer_questions"))
+            return _listed(desk)
 
     @routes.get("/console/questions/{number:int}")
     def one(request: Request, number: int) -> HTMLResponse:
@@ -52,15 +52,33 @@ def router(console: Console) -> APIRouter:
     return routes
 
 
-def _row(desk: Desk, group: Group) -> dict[str, Any]:  # Any: what the template shows of a group
-    first = group.questions[0]
-    places = {one.body_id for one in group.questions if one.body_id is not None}
-    return {
-        "group": group,
-        "first": first,
-        "days": Workdays().between(_day(first.at), _day(desk.now)),
-        "places": sorted(bodies.place(desk.db, body_id, None) for body_id in places),
-    }
+def _listed(desk: Desk) -> HTMLResponse:
+    groups, number = answering.groups(desk.db, desk.console.kb()), page_number(desk.request)
+    begin = (number - 1) * PAGE
+    return desk.page(
+        "desk/questions.html", rows=_rows(desk, groups[begin : begin + PAGE]), count=len(groups), number=number,
+        may_answer=desk.viewer.may("answer_questions"),
+        earlier=query(desk.request, page=number - 1 if number > 1 else ""),
+        later=query(desk.request, page=number + 1) if len(groups) > begin + PAGE else "",
+    )  # fmt: skip
+
+
+def _rows(desk: Desk, groups: Sequence[Group]) -> list[dict[str, Any]]:  # Any: what the template shows of a group
+    askers = questions.askers(desk.db, groups)
+    names = bodies.names(desk.db, set().union(*askers.values()))
+    today, days = _day(desk.now), dict[date, int]()
+    for group in groups:
+        since = _day(group.first.first_at)
+        days[since] = days[since] if since in days else Workdays().between(since, today)
+    return [
+        {
+            "group": group,
+            "first": group.first,
+            "days": days[_day(group.first.first_at)],
+            "places": sorted(names[body_id] for body_id in askers[group.id]),
+        }
+        for group in groups
+    ]
 
 
 def _day(at: datetime) -> date:
@@ -69,11 +87,10 @@ def _day(at: datetime) -> date:
 
 def _one(desk: Desk, number: int, given: Form, wrong: str = "") -> HTMLResponse:
     kb = desk.console.kb()
-    groups = answering.groups(desk.db, kb)
-    group = next((one for one in groups if number in {question.id for question in one.questions}), None)
+    group = answering.group_of(desk.db, kb, number)
     if group is None:
         raise HTTPException(404)
     return desk.page(
-        "desk/question.html", row=_row(desk, group), clauses=list(kb.clauses.values()), given=given, wrong=wrong,
+        "desk/question.html", row=_rows(desk, [group])[0], clauses=list(kb.clauses.values()), given=given, wrong=wrong,
         notices={one.id: one for one in kb.notices},
     )  # fmt: skip

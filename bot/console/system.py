@@ -118,12 +118,14 @@ def _people(desk: Desk, wrong: str = "", given: Any = None) -> HTMLResponse:  # 
     request, number = desk.request, page_number(desk.request)
     text, role = request.query_params.get("q", ""), request.query_params.get("role", "")
     listed = rosters.people(desk.db, text=text, role=role, limit=PAGE + 1, offset=(number - 1) * PAGE)
+    visible = bodies.visible(desk.db, 500)
+    reached = scope.reached(desk.db, desk.viewer, "invite", {one.id for one in visible})
     return desk.page(
         "desk/people.html", rows=listed[:PAGE], text=text, role=role, role_names=scope.ROLES, number=number,
         earlier=query(request, page=number - 1 if number > 1 else ""),
         later=query(request, page=number + 1) if len(listed) > PAGE else "",
         waiting=rosters.invitations(desk.db, limit=PAGE), wrong=wrong, given=given or {},
-        bodies=[one for one in bodies.visible(desk.db, 500) if scope.reaches(desk.db, desk.viewer, "invite", one.id)],
+        bodies=[one for one in visible if one.id in reached],
         may_invite=desk.viewer.may("invite"), county_roles=scope.COUNTY,
     )  # fmt: skip
 
