@@ -4,6 +4,7 @@ Divisions are public names; every person, figure and conversation is invented an
 """
 
 import uuid
+from contextlib import AbstractContextManager
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from importlib.resources import files
@@ -18,10 +19,11 @@ from bot.settings import Clock, Database, Province, Settings
 from bot.turns import TurnThread
 from knowledge import writing
 from knowledge.writing import Writer
-from storage import bindings, bodies, calls, deliveries, funds, items, people, scope
+from storage import acknowledgements, bindings, bodies, broadcasts, calls, deliveries, funds, items, people, scope
+from storage.audiences import Audience
 from storage.conversations import recent_exchanges
 from storage.db import transaction
-from storage.models import Body, Fact
+from storage.models import Body, Fact, Person
 
 NOW = datetime.fromisoformat("2020-04-24T10:00:00+08:00")
 
@@ -69,6 +71,8 @@ def populate(sessions: sessionmaker[Session], folder: Path) -> int:
             _item(db, one, places[one["body"]])
         for one in content["undelivered"]:
             _undelivered(db, one, places[one["body"]])
+        for one in content["broadcasts"]:
+            _broadcast(db, one, places)
         for one in content["drafts"]:
             _draft(db, one, folder)
         return len(content["people"])
@@ -162,10 +166,45 @@ def _item(db: Session, one: dict[str, str], body_id: int) -> None:
         by, said = _SAID[event]
         person = people.named(db, by)[0] if by else officers[0]
         more = {"due_on": one["due"]} if event == "issue" else {"holder_id": person.id} if event == "claim" else {}
-        viewer = scope.Viewer(person_id=person.id, grants=scope.grants(db, person.id), channel="web")
-        with scope.serving(db, viewer):
+        with _as(db, person):
             at = NOW - timedelta(days=24 - 2 * place)
             item = items.apply(db, item.id, item.version, event, said | more, at)
+
+
+def _as(db: Session, person: Person) -> AbstractContextManager[Session]:
+    """Serve a sample person."""
+    return scope.serving(db, scope.Viewer(person_id=person.id, grants=scope.grants(db, person.id), channel="web"))
+
+
+def _broadcast(db: Session, one: dict[str, Any], places: dict[str, int]) -> None:
+    """Write a notice and submit it; where the sample has an approver, send it, and let some acknowledge it."""
+    at = datetime.fromisoformat(one["at"])
+    values = {
+        "title": one["title"], "text": one["text"], "clauses": [], "files": [], "acknowledgement": "county",
+        "acknowledge_why": one["why"], "due_on": date.fromisoformat(one["due"]), "delay_s": 0,
+        "audience": Audience(regions=tuple(one["regions"])).as_json(),
+    }  # fmt: skip
+    with _as(db, people.named(db, one["author"])[0]):
+        made = broadcasts.draft(db, values, at)
+        made, _ = broadcasts.submit(db, made.id, made.version, at)
+    if not one["approver"]:
+        return
+    with _as(db, people.named(db, one["approver"])[0]):
+        made, lines = broadcasts.approve(db, made.id, made.version, at, at)
+    for line in lines:
+        sent = deliveries.put(
+            db, source=broadcasts.source(made), recipient=deliveries.person(line.person_id or 0), lane="notice",
+            reply=Reply(text=one["text"]).to_json(), why=one["title"], now=at,
+        )  # fmt: skip
+        assert sent is not None
+        sent.state, sent.channel, sent.handed_at, sent.accepted_at = "accepted", "web", at, at
+    for said in one["acknowledged"]:
+        with _as(db, people.named(db, said.get("person") or said["by"])[0]):
+            when = datetime.fromisoformat(said["at"])
+            if said["way"] == "phone":
+                acknowledgements.on_behalf(db, made.id, places[said["body"]], said["said"], when)
+            else:
+                acknowledgements.acknowledge(db, made.id, said["way"], when)
 
 
 def _undelivered(db: Session, one: dict[str, str], body_id: int) -> None:
