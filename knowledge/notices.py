@@ -32,7 +32,7 @@ DATED = re.compile(
     r"[（(]?(?:\d{4}\s*年\s*\d{1,2}\s*月\s*\d{1,2}\s*日|[二一][〇○零Ｏ一二三四五六七八九]{3}年[一二三四五六七八九十]+月[一二三四五六七八九十]+日)"
 )
 _SIGNED = re.compile(
-    r"[^，。；：:！？\t\d]{2,40}(?:厅|部|局|委|办|室|会|府|署|司|处|院|中心)(?:[（(](?:盖章|代章|印章|章)[)）])?"
+    r"[^，。；：:！？\t\d]{2,40}(?:厅|部|局|委|办|室|会|府|署|司|处|院|社|中心)(?:[（(](?:盖章|代章|印章|章)[)）])?"
 )
 # What follows an item without text of its own; after these an item stands alone, however short.
 _ENDS_ITEM = re.compile(

@@ -21,25 +21,33 @@ _CLOCK = r"(?:\s*[（(][^）)]{1,6}[)）])?\s*(?:(?P<half>上午|下午|中午|�
 _DAY = rf"{_YEAR}(?P<month>{_N})月(?P<day>{_N})[日号]{_CLOCK}"
 _MONTH = rf"{_YEAR}(?P<month>{_N})月(?:份)?(?P<part>上旬|中旬|下旬|底|末|初|中)?"
 _LAST_DAY = rf"{_YEAR}(?P<month>{_N})月{_N}[日号]\s*[至到—–\-~－]+\s*(?P<day>{_N})[日号]{_CLOCK}"  # 11月1日至15日
-_SPAN = rf"{_YEAR}(?:第?(?P<quarter>[一二三四1-4])(?:个)?季度|(?P<halfyear>[上下])半年|(?P<yearpart>年?(?:底|末|内|终))|(?P<mid>年中))(?P<end>末|底|内)?"
+_SPAN = rf"{_YEAR}(?:第?(?P<quarter>[一二三四1-4])(?:个)?季度|(?P<halfyear>[上下])半年|(?P<yearpart>(?<![一二三四五六七八九十两几数半])年?(?:底|末|内|终))|(?P<mid>年中))(?P<end>末|底|内)?"
+_UNIT = r"(?:工作日|日|天|月|周|小时)"
+_WITHIN = r"(?:（[^）]{1,12}）)?(?:之?内|以内)"
+_OCCASION = r"期满|届满|到期|召开|开工|开始|实施|举办|开班|开展|验收|结束|截止"
 _PERIOD = re.compile(
-    rf"(?P<event>(?:自|从|于|在)?[^，。；：、]{{2,40}}?(?:之日起|之后|以后|后|当日起|起))的?[，,]?(?:应当?|须|要)?(?:在|于)?(?P<count>{_N})(?:个)?(?P<unit>工作日|日|天|月|周|小时|年)(?:之?内|以内)"
-    rf"|(?:应当?|须|要|请)(?:在|于)?(?:{_N})(?:个)?(?:工作日|日|天|月|周|小时)(?:之?内|以内)"
-    rf"|(?:责令|在|于)(?:{_N})(?:个)?(?:工作日|日|天|月|周|小时)(?:之?内|以内)"
-    rf"|(?:期满|届满|到期|召开|开工|开始|实施|举办|验收|结束|截止)(?:之日)?(?:前)?(?:{_N})(?:个)?(?:工作日|日|天|月)(?:之?前|以前)"
-    rf"|(?<=[，,；])(?:{_N})(?:个)?(?:工作日|日|天|月|周|小时)(?:之?内|以内)(?=[^，。；]{{0,8}}(?:{_BINDS}|退回|退还|改正|处理))"
+    rf"(?P<event>(?:自|从|于|在)?[^，。；：、]{{2,40}}?(?:之日起|之后|以后|后|当日起|起))的?[，,]?(?:应当?|须|要)?(?:在|于)?{_N}(?:个)?(?:{_UNIT}|年){_WITHIN}"
+    rf"|(?:应当?|须|要|请)(?:在|于)?{_N}(?:个)?{_UNIT}{_WITHIN}"
+    rf"|(?:责令|限期?|在|于){_N}(?:个)?{_UNIT}{_WITHIN}"
+    rf"|(?:{_OCCASION})(?:之日)?(?:前)?{_N}(?:个)?(?:工作日|日|天|月)(?:之?前|以前)"
+    rf"|(?:{_OCCASION})(?:之日)?(?:之|以)?前{_N}(?:个)?(?:工作日|日|天|月)(?![前内])"
+    rf"|(?<=[，,；]){_N}(?:个)?{_UNIT}{_WITHIN}(?!有|[无曾已仍再]|累计|连续|发生|出现|不得|不予|不再)"
+)
+_STAGE = re.compile(
+    rf"[（(]?{_N}[）)、.．]\s*[^，。；：]{{2,16}}[（(](?:[^，。；：（）()]*[日月底年]\s*[至到—–\-~－]+\s*)?"
 )
 _EVENT_YEAR = re.compile(
     r"(?P<event>[^，。；：、于在应]{2,16}(?:结束|完成|下达|批复|验收))的?当年(?=[^，。；]{0,4}(?:完成|办结|报|年底|内|实现))"
 )
 _EVERY = re.compile(
-    rf"每(?P<cycle>年|半年|季度?|月|周|日|天)(?:度)?(?P<rest>[^，。；]{{0,14}}?)(?P<by>{_BY}|(?:之?内|以内))"
+    rf"每(?P<cycle>年|半年|季度?|月|周|日|天)(?:度)?(?P<rest>[^，。；]{{0,14}}?)(?P<by>{_BY}|(?:之?内|以内)|(?<=[日号])(?=停止|截止|关闭))"
 )
+_EVERY_UNTIL = re.compile(rf"(?<=[为是：:于])每(?P<cycle>年|月)(?P<rest>(?:{_N}月)?{_N}[日号])(?P<by>)")
 _NEXT_MONTH = re.compile(rf"(?:次|下)(?:个)?(?:月|季度首月)(?:的)?{_N}[日号]{_BY}")
 _MONTHS_OF_YEAR = re.compile(rf"({_N})月(?:({_N})[日号]|(底|末|初|上旬|中旬|下旬))?")
 
 _ATTRIBUTE = re.compile(
-    r"(?:已|经|曾|注册|成立|设立|建成|开工|立项|批复|下达|安排|发生|签订|取得|获得|购置|入库|支持|列入|认定|备案|实施|开展|形成|未)[^，。；]{0,16}?的(?!通知|意见|函)"
+    r"(?:已|经|曾|印发|发布|施行|开始|注册|成立|设立|建成|开工|立项|批复|下达|安排|发生|签订|取得|获得|购置|入库|支持|列入|认定|备案|实施|开展|形成|未)[^，。；]{0,16}?的(?!通知|意见|函)"
 )
 _NOT_DUE = re.compile(
     r"^(?:起|以来|开始|至今|施行|实施|生效|印发|年度|以来)|^[^，。；]{0,3}(?:起施行|起实施|起执行|起生效)"
@@ -47,16 +55,17 @@ _NOT_DUE = re.compile(
 _PENALTY = re.compile(r"的?[，,]?(?:将|一律)?(?:取消|暂停|限制|禁止|不得|不再|不予|不能|免于)")
 _HISTORY_BEFORE = re.compile(r"(?:截至|截止到|自|从|早在|原定(?:于)?)\s*$")
 _AIM = re.compile(r"(?:原则上|力争|争取|确保|务必|最迟|不晚于|不迟于|一般)")
+_ENDS = re.compile(r"(?:截止|最迟|不迟于|不晚于|最晚)(?:时间|日期)?(?:为|是|于|[:：])?\s*$")
 _PLAN = re.compile(r"(?:拟|计划|预计)(?:于|在)?\s*$")
 
-_WHO_HEAD = r"(?:各|有关|相关|所有|全部|省级|市级|县级|乡镇|中央|受支持|受理|拟?申报|示范|承办|项目|低风险|中高风险|贫困|牵头|上述|本省|(?:20\d\d(?:[—\-至]20\d\d)?年度?)|[、和及]|商务|财政|扶贫|乡村振兴|农业农村|供销|邮政|主管|行业|地|经济|信息化|发展改革|交通运输|市场监管|第三方|评价|审计|监理|验收|省|市|县|区|州|盟|自治区|团场|实施|建设|运营|培训|（[^）]{1,10}）)"
+_WHO_HEAD = r"(?:各|有关|相关|所有|全部|省级|市级|县级|乡镇|中央|受支持|受理|拟?申报|示范|承办|项目|低风险|中高风险|贫困|牵头|上述|本省|(?:20\d\d(?:[—\-至]20\d\d)?年度?)|[、和及]|商务|财政|扶贫|乡村振兴|农业农村|供销|邮政|快递|主管|行业|地|经济|信息化|发展改革|交通运输|市场监管|第三方|评价|审计|监理|验收|省|市|县|区|州|盟|自治区|团场|实施|建设|运营|培训|（[^）]{1,10}）)"
 _WHO = re.compile(
-    rf"(?:{_WHO_HEAD}){{0,12}}(?:主管部门|部门（单位）|部门|省份|商务厅|财政厅|商务局|财政局|农业农村局|供销社|商务部|财政部|三部门|人民政府|示范县|申报县|试点县|县市区|县区|各[省市县区地](?!州)(?:（[^）]{{1,6}}）)?|各设区市|各市州|各州市|基地|申报主体|主体|单位|企业|机构|公司|合作社|院校|(?:专家|检查|督查|工作|评审|验收|评价)组|领导小组|(?<=[各示])县|省商务厅|省财政厅|各县)"
+    rf"(?:{_WHO_HEAD}){{0,12}}(?:主管部门|部门（单位）|部门|省份|(?:管理|监管|监督管理|乡村振兴|省|市)局|(?:联合|合作)社|(?:合作)?总社|委员会|总部|商务厅|财政厅|商务局|财政局|农业农村局|供销社|商务部|财政部|三部门|人民政府|示范县|申报县|试点县|县市区|县区|各[省市县区地](?!州)(?:（[^）]{{1,6}}）)?|各设区市|各市州|各州市|基地|申报主体|主体|单位|企业|机构|公司|合作社|院校|(?:专家|检查|督查|工作|评审|验收|评价)组|领导小组|(?<=[各示])县|省商务厅|省财政厅|各县|各地)"
 )
 _NOT_WHO = re.compile(r"(?:报送?|上报|会同|商|配合|反馈|抄送|给|至|送|对|与|经|报经|委托)$")
-_DOES = re.compile(r"(?:应|要|须|需|负责|力争|必须|务必|于|在|原则上|每)")
+_DOES = re.compile(r"(?:将[于在]|应|要|须|需|负责|力争|必须|务必|于|在|原则上|每)")
 _WHOM = re.compile(
-    r"(?:报送|上报|送达|送交|反馈|提交|抄送|函报|报告|报备|报|寄送|(?<!配)送)(?:至|给|到|于)?(?P<after>(?:[^，。；（()）的]|[（(][^）)]{1,4}[）)]){0,22}?(?:主管部门|部门|财政部|商务部|厅|局|委|司|处|办公室|研究室|办|政府(?!研究室|办)|中心|专班))(?![一-龥]{0,3}(?:的|备案的))"
+    r"(?:报送|上报|送达|送交|反馈|提交|抄送|函报|报告|报备|报|寄送|(?<!配)送)(?:至|给|到|于)?(?P<after>(?!及|和|、)(?:[^，。；（()）的报]|[（(][^）)]{1,4}[）)]){0,22}?(?:主管部门|部门|财政部|商务部|(?:厅|局|委|社)(?![一-龥]{0,10}(?:[科室]|处(?![理置罚分])))|司|处|办公室|研究室|办|政府(?!研究室|办)|中心|专班))(?![一-龥]{0,3}(?:的|备案的))"
     r"|向(?P<toward>[^，。；]{1,22}?(?:部门|部|厅|局|委|司|处|办|政府|中心))(?:报送|提交|报告|申请|备案|提出|反馈|推荐)"
 )
 
@@ -129,7 +138,7 @@ class Reader:
             granularity=one.granularity,
             clause=clause,
             action=action or sentence[: one.start].strip("，, "),
-            who=self._who(sentence[: one.start], before),
+            who=self._who(sentence[: one.start], before, rest),
             whom=(whom["after"] or whom["toward"]) if whom else "",
             recurring=one.recurring,
             every=one.every,
@@ -137,12 +146,17 @@ class Reader:
             soft=bool(_AIM.search(sentence[max(0, one.start - 12) : one.start])),
         )
 
-    def _who(self, prefix: str, before: list[str]) -> str:
+    def _who(self, prefix: str, before: list[str], rest: str) -> str:
         """The nearest body named as the doer, in the sentence, else in those before it, else the addressee."""
+        follows = re.match(rf"[，,]?由?(?P<who>{_WHO.pattern})", rest)  # 3月15日前，各市州将…
+        if follows and not _WHO.search(re.split(r"[，,；]", prefix)[-1]):
+            return follows["who"]
         for text in (prefix.rpartition("；")[2], prefix, *reversed(before)):
             named = [match for match in _WHO.finditer(text) if not _NOT_WHO.search(text[: match.start()])]
             doers = [
-                match for match in named if _DOES.match(text[match.end() :]) or text[: match.start()].endswith("请")
+                match
+                for match in named
+                if _DOES.match(text[match.end() :] or "应") or text[: match.start()].endswith("请")
             ]
             openers = [
                 match for match in named if re.search(r"(?:^|[，,；：:])(?:其中[，,])?(?:由)?$", text[: match.start()])
@@ -234,7 +248,8 @@ class Reader:
 
     def _recurring(self, sentence: str) -> list[_Found]:
         out: list[_Found] = []
-        for match in _EVERY.finditer(sentence):
+        until = [match for match in _EVERY_UNTIL.finditer(sentence) if _ENDS.search(sentence[: match.start()])]
+        for match in [*_EVERY.finditer(sentence), *until]:
             every = {
                 "年": "year",
                 "半": "half",
@@ -295,7 +310,7 @@ class Reader:
             return next(on for on in begins if on >= self.issued)
         if every == "quarter" and re.fullmatch(r"(?:度)?(?:末|底|结束)?", rest):
             return last_day(self.issued.year, (self.issued.month + 2) // 3 * 3)
-        if every == "year":
+        if every == "year" and "后" not in rest:
             return self._first_after(12, 31)
         return None
 
@@ -305,7 +320,8 @@ class Reader:
         """True for a date by which something must be done."""
         before, after = sentence[: one.start], sentence[one.end :]
         attribute = _ATTRIBUTE.match(after) and one.granularity != "period"
-        if _HISTORY_BEFORE.search(before) or _NOT_DUE.match(after) or attribute:
+        not_due = _NOT_DUE.match(after) and not (one.bound and re.match("印发|开始|实施", after))  # 11月底前印发通报
+        if _HISTORY_BEFORE.search(before) or not_due or attribute:
             return False
         if one.on and self.issued and one.on < self.issued and not one.recurring:
             return False
@@ -313,7 +329,8 @@ class Reader:
             return not re.search(r"(?:视同|超过|逾期超过)$", before) and not _PENALTY.match(after)
         if one.bound:
             return not re.match(r"(?:年度|已|即已)", after)
-        return self._shares_binder(sentence, one, others) or self._bound_by_words(before, after)
+        said = sentence[one.start : one.end]
+        return self._shares_binder(sentence, one, others) or self._bound_by_words(before, said, after)
 
     @staticmethod
     def _shares_binder(sentence: str, one: _Found, others: list[_Found]) -> bool:
@@ -329,11 +346,11 @@ class Reader:
         return False
 
     @staticmethod
-    def _bound_by_words(before: str, after: str) -> bool:
+    def _bound_by_words(before: str, said: str, after: str) -> bool:
         """True for 于今年上半年完成, 报名截止时间为3月14日12:00, 申报时间为3月1日至3月20日."""
         if _PLAN.search(before) or re.match(r"[至到—\-~]", after):
             return False
-        if re.search(r"(?:截止|最迟|不迟于|不晚于|最晚)(?:时间|日期)?(?:为|是|于|[:：])?\s*$", before):
+        if _ENDS.search(before):
             return True
         if re.search(
             r"(?:申报|报名|受理|报送|提交|征集|公示)(?:时间|日期|期限)?(?:为|是|[:：])?[^，。；]{4,16}[至到—\-~]\s*$",
@@ -344,6 +361,14 @@ class Reader:
             rf"(?:[（(]?{_N}[）)、.．])?\s*(?:[^，。；：]*日\s*[至到—–\-~－]+\s*)?", before
         ):
             return True  # a timetable's line: （一）3月20日至4月20日：主体申报
+        if re.match(r"[)）]", after) and _STAGE.fullmatch(before):
+            return True
+        if (
+            re.search(r"(?<![^，。；：、）)])到\s*$", before)
+            and re.match(r"[，,]", after)
+            and said.endswith(("底", "末"))
+        ):
+            return True  # 到2025年底，…达到90%; 到2025年 alone names no day
         if re.search(r"(?:至|到)\s*$", before):
             return bool(re.match(rf"[，,]?{_BINDS}", after))
         aimed = re.search(
@@ -355,7 +380,10 @@ class Reader:
 
 def _period_start(match: re.Match[str]) -> int:
     """Where the event's own words begin, without the body that owes: 各县应｜自资金下达之日起."""
-    opened = re.match(r".*?(?=自(?!评|查|行|治|然|主|动|愿)|从|收到|接到|(?:应|要|须)?(?:在|于))", match["event"] or "")
+    event = match["event"] or ""
+    opened = re.match(r".*?(?=自(?!评|查|行|治|然|主|动|愿)|从|收到|接到|(?:应|要|须)?(?:在|于))", event) or re.match(
+        rf"(?:{_WHO.pattern})(?!的)(?=[^，。；]{{2,}}后)", event
+    )
     return match.start() + (opened.end() if opened else 0)
 
 

@@ -121,15 +121,17 @@ def _number(head: list[str]) -> str | None:
 
 def _issuer(title: str, head: list[str], clauses: Sequence[Clause]) -> str:
     before = title.partition("关于")[0].strip()
-    if before and re.search(rf"(?:{_OFFICE}|等[二两三四五六七八九十\d]+(?:个)?部门)$", before):
-        return re.sub(r"\s+", "、", before)
     signed = [
         one.text
         for one in clauses
         if one.label.startswith("尾段") and re.fullmatch(rf"[^，。；：]{{2,40}}{_OFFICE}", one.text)
     ]
-    if signed:
-        return "、".join(dict.fromkeys(body for line in signed for body in line.split()))
+    bodies = dict.fromkeys(body for line in signed for body in line.split())
+    among = re.search(rf"等(\d+|{NUMERAL})个?部门$", before)
+    if before and (re.search(rf"{_OFFICE}$", before) or (among and len(bodies) != read_number(among[1]))):
+        return re.sub(r"\s+", "、", before)
+    if bodies:
+        return "、".join(bodies)
     for line in head:
         if _LETTERHEAD.fullmatch(line) and "关于" not in line:
             return "、".join(line.removesuffix("文件").split())

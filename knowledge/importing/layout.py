@@ -14,12 +14,12 @@ from knowledge.notices import DATED, NUMERAL
 from knowledge.text import number as read_number
 
 _RESIDUE = re.compile(r"\[bookmark:[^\]\n]*\]|</?p>[ \t]*|[\u200b-\u200f\ufeff\u00ad]")
-_PAGE_NUMBER = re.compile(
+PAGE_NUMBER = re.compile(
     r"[—–\-－・·\s]*(?:第\s*)?\d{1,3}(?:\s*页)?(?:\s*[/／共]\s*共?\s*\d{1,3}\s*页?)?[—–\-－・·\s]*"
 )
-_OVER = re.compile(r"[。；：！？:;!?”’」』》）)…]$")
-_START = re.compile(
-    rf"(?:第{NUMERAL}[章节条]|{NUMERAL}、|[（(]{NUMERAL}[）)]|[（(]\d{{1,2}}[）)]|\d{{1,2}}[.．、](?!\d)|附件\s*\d*\s*(?:[:：]|$)|特此(?:通知|函告|函复|公告)|\d{{1,3}}\t)"
+ENDED = re.compile(r"[。；：！？:;!?”’」』》）)…]$")
+START = re.compile(
+    rf"(?:第{NUMERAL}[章节条]|{NUMERAL}、|[（(]{NUMERAL}[）)]|[（(]\d{{1,2}}[）)]|\d{{1,2}}[.．、](?!\d)|附件\s*\d*\s*(?:[:：]|$)|特此(?:通知|函告|函复|公告)|[（(]?联\s*系\s*(?:人|电\s*话|方式)\s*[:：]|20\d\d年第\d{{1,4}}号$|\d{{1,3}}\t)"
 )
 _LONG_LINE = 60  # characters; no heading is longer
 _SHORT_HEADING = 44
@@ -30,20 +30,25 @@ def _is_wrapped(lines: list[str]) -> tuple[int, int] | None:
     open_ends = [
         len(line)
         for line, after in zip(lines, lines[1:], strict=False)
-        if len(line) >= 16 and not _OVER.search(line) and not _START.match(after) and not _START.fullmatch(line)
+        if len(line) >= 16 and not ENDED.search(line) and not START.match(after) and not START.fullmatch(line)
     ]
     longest = max(map(len, lines))
     many = len(open_ends) >= max(3, 0.3 * sum(len(line) >= 16 for line in lines))
     at_the_edge = sum(length >= longest - 1 for length in open_ends) >= 2
     if not (many or at_the_edge) or max(open_ends) > 120:
         return None
-    ordered = sorted(open_ends)
+    middle = sorted(open_ends)[len(open_ends) // 2]
+    ordered = sorted(length for length in open_ends if length > 0.7 * middle)  # a shorter one is a heading's end
     return ordered[len(ordered) // 10], ordered[-1]
 
 
 def unwrap(raw: list[str]) -> list[str]:
     """Join lines that a wrap or a page break cut; blank lines and indents are taken as hints where they say anything."""
-    lines = [line for line in raw if line.strip() and not _PAGE_NUMBER.fullmatch(line)]
+    lines = [
+        line
+        for before, line in zip(["", *raw], raw, strict=False)
+        if line.strip() and not (PAGE_NUMBER.fullmatch(line) and "\t" not in before)  # after a tab, a cell's end
+    ]
     if not lines:
         return []
     plain = [line.strip(" \u3000") for line in lines]  # a tab is a cell's edge
@@ -53,39 +58,45 @@ def unwrap(raw: list[str]) -> list[str]:
     out = [plain[0]]
     for place in range(1, len(plain)):
         hint = (indented[place], indented[place - 1]) if telling else None
-        if _continues(plain[place - 1], plain[place], full, hint) or _cut(out[-1], plain[place]):
-            out[-1] += _glue(out[-1], plain[place]) + plain[place]
+        if _next_row(out[-1], plain[place]):
+            out.append(plain[place])
+        elif _continues(plain[place - 1], plain[place], full, hint) or _cut(out[-1], plain[place]):
+            out[-1] += glue(out[-1], plain[place]) + plain[place]
         else:
             out.append(plain[place])
     return out
 
 
+def _next_row(paragraph: str, after: str) -> bool:
+    """True where a line opens with the number that follows the one of the table's row before it."""
+    row, following = (re.match(r"(\d{1,3})\t", text) for text in (paragraph, after))
+    return bool(row and following and int(following[1]) == int(row[1]) + 1)
+
+
 def _cut(paragraph: str, after: str) -> bool:
     """True where a long paragraph stops inside a sentence, as a page break leaves it."""
-    inside = not _OVER.search(paragraph) and "\t" not in after
+    inside = not ENDED.search(paragraph) and "\t" not in after
     return inside and len(paragraph) >= _LONG_LINE and not re.match(rf"第{NUMERAL}|{NUMERAL}、|附件|\d+\t", after)
 
 
-def _glue(left: str, right: str) -> str:
+def glue(left: str, right: str) -> str:
     """Latin words keep the space that stood for the break; numbers and Chinese had none."""
     return " " if re.search(r"[A-Za-z]$", left) and re.match(r"[A-Za-z]", right) else ""
 
 
 def _continues(line: str, after: str, full: tuple[int, int] | None, hint: tuple[bool, bool] | None) -> bool:
-    over = bool(_OVER.search(line))
-    opens = bool(_START.match(after)) and not re.match(r"\d{1,2}[.．、]", after)
-    if full is None:
-        return False
-    if hint is not None and hint[0]:
+    over = bool(ENDED.search(line)) and not (re.search(r"\d[:：]$", line) and re.match(r"\d\d", after))
+    opens = bool(START.match(after)) and not re.match(r"\d{1,2}[.．、]", after)
+    if full is None or DATED.fullmatch(after) or (hint is not None and hint[0]):
         return False
     low, high = full
     if len(line) < low - 2 or len(line) > high + 2:
         return False
     if not over:
-        return not (_START.match(after) and re.search(r"[，、]$", line) is None and opens and len(line) < low)
-    if opens or _START.match(after) or (len(after) < low and not _OVER.search(after)):
+        return not (START.match(after) and re.search(r"[，、]$", line) is None and opens and len(line) < low)
+    if opens or START.match(after) or (len(after) < low and not ENDED.search(after)):
         return False  # what goes on ends with a mark; a short line without one is a heading or a signature
-    if hint is not None:
+    if hint is not None or re.match("现[将就]", after):
         return True
     if line.endswith(("）", ")", "》", "”")):
         return True  # a paragraph hardly ever ends with these
@@ -108,6 +119,7 @@ class _Place:
     point: int = 0
     sub: int = 0
     row: int = 0
+    columns: int = 0  # of the table whose rows are counted
     listing: bool = False
 
     def enter(self, level: str, number: int) -> None:
@@ -133,13 +145,15 @@ class _Place:
         self.listing = False
 
 
+_ISSUED_KINDS = r"(?:办法|规定|细则|方案|规程|指南|要点|标准|措施|制度|计划|意见)(?:[（(][^）)]{1,12}[）)])?"
 _MARK = re.compile(
     rf"(?P<chapter>第{NUMERAL}章)|(?P<part>第{NUMERAL}节)|(?P<article>第{NUMERAL}条)|(?P<section>{NUMERAL}、)"
-    rf"|(?P<item>[（(]{NUMERAL}[）)])|(?P<sub>[（(]\d{{1,2}}[）)])|(?<![\d.．—–-])(?P<row>\d{{1,3}})\t"
+    rf"|(?P<item>[（(]{NUMERAL}[）)])|(?P<sub>[（(]\d{{1,2}}[）)])|(?<![\d.．—–-])(?P<row>\d{{1,6}})\t"
     r"|(?<![\d.．—–-])(?P<point>\d{1,2}[.．、](?!\d))"
 )
 _CHAPTER_HEAD = re.compile(rf"[ \u3000]*[^，。；：第]{{2,20}}?[ \u3000]*第{NUMERAL}[条节]")
-_AFTER_END = re.compile(r"(?:[。；：！？:;!?…][”’」』）)]?|[\t\s]|[。；！？][”’])$")
+_AFTER_END = re.compile(r"(?:[。；：！？:;!?…][”’」』）)]?|[\t\s]|[。；！？][”’]|[。；][（(][^。；（）()]{2,80}[）)])$")
+_TITLED = re.compile(rf"{_ISSUED_KINDS}$")
 
 
 def _value(mark: str) -> int:
@@ -168,11 +182,22 @@ def _pieces(line: str, place: _Place) -> list[str]:
         value = _value(match.group())
         if match.start() == 0:
             place.enter(level, value)
+        elif level == "row" and (start := _row_after_number(line, match, cuts[-1], place)):
+            place.enter(level, place.row + 1)
+            cuts.append(start)
         elif _accepts(line, match, level, value, cuts[-1], place):
             place.enter(level, value)
             cuts.append(match.start())
     bounds = zip(cuts, [*cuts[1:], len(line)], strict=True)
     return [piece for a, b in bounds if (piece := line[a:b].strip())]
+
+
+def _row_after_number(line: str, match: re.Match[str], cut: int, place: _Place) -> int:
+    """Where a row's number stands after the last cell of the row before, itself a number (202 is 20 and 2); else 0."""
+    following = str(place.row + 1)
+    last_cell = place.columns > 2 and line.count("\t", cut, match.start()) == place.columns - 1
+    glued = last_cell and len(match["row"]) > len(following) and match["row"].endswith(following)
+    return match.end("row") - len(following) if glued else 0
 
 
 def _accepts(line: str, match: re.Match[str], level: str, value: int, cut: int, place: _Place) -> bool:
@@ -187,16 +212,21 @@ def _accepts(line: str, match: re.Match[str], level: str, value: int, cut: int, 
     heading = (
         len(before) <= _SHORT_HEADING
         and "。" not in before
-        and bool(_START.match(before))
+        and bool(START.match(before))
         and level in _BELOW_HEADING.get(_level(before), ())
     )
+    bare_list = level == _level(before) in ("section", "item") and bool(re.fullmatch(r"[^，。；：]{5,24}", before))
+    titled = level == "section" and value == 1 and bool(_TITLED.search(before)) and _goes_on(line[match.end() :], level)
     listed = level == "point" and "附件" in before[:3] or (place.listing and level == "point")
     place.listing = listed
     if listed:
         return value > 1
     spaced = level in ("chapter", "part", "article") and re.match(r"[ \u3000]", line[match.end() :])
     in_table = level == "row" and (value > 1 or "序号" in before)
-    if not (ended or heading or spaced or chapter or in_table):
+    if in_table and value == 1:
+        place.columns = before.count("\t", before.rindex("序号")) + 1
+    after_table = level == "section" and place.row > 1 and "\t" in before
+    if not (ended or heading or spaced or chapter or in_table or bare_list or titled or after_table):
         return False
     if level in ("chapter", "part", "article", "section", "row") or value > 1 or heading:
         return True
@@ -230,7 +260,7 @@ _SIGNED_AGAIN = re.compile(
     r"(?<=[厅部局委办府会署社])\s*(?=(?:财政部|商务部|国务院|农业农村部|国家)|([\u4e00-\u9fff]{2,3}省|[\u4e00-\u9fff]{2,5}[市县州区])(?=[\u4e00-\u9fff]{2,12}[厅局委办府会署社]))"
 )
 _DOC_NUMBER = re.compile(
-    r"[（(]?[\u4e00-\u9fff]{1,12}[〔\[［【(（](?:19|20)\d\d[〕\]］】)）]\s*(?:第)?\d{1,5}\s*号[）)]?(?![）)]?(?:的|等|文|）))"
+    r"(?<!\d)20\d\d年第\d{1,4}号(?!令|文)|[（(]?[\u4e00-\u9fff]{1,12}[〔\[［【(（](?:19|20)\d\d[〕\]］】)）]\s*(?:第)?\d{1,5}\s*号[）)]?(?![）)]?(?:的|等|文|）))"
 )
 _AFTER_OFFICE = re.compile(
     r".*(?:办公厅|办公室|厅|部|局|委员会|委|政府|文件|府|会|的(?:通知|意见|公告|通报|批复|决定|办法|方案|细则|规定))(?=[\u4e00-\u9fff])"
@@ -259,7 +289,7 @@ def _unnumbered(piece: str) -> Iterator[str]:
 
 _ISSUES = (
     r"\s*([（(]此件[^）)]{2,12}[）)])?\s*((?!印发|发布|公布|下发|起|前|以|至)[^，。；：]{4,60}?"
-    r"(?:办法|规定|细则|方案|规程|指南|要点|标准)(?:[（(][^）)]{1,12}[）)])?)?\s*(?<!日)((?:为了?|根据|按照).+)?"
+    rf"{_ISSUED_KINDS})?\s*(?<!日)((?:为了?|根据|按照).+)?"
 )
 _AFTER_DATE = re.compile(rf"[^，。；]{{0,12}}|{_ISSUES}")
 _ISSUED = re.compile(rf"({DATED.pattern}){_ISSUES}")
@@ -298,7 +328,7 @@ def _open_head(lines: list[str]) -> list[str]:
     """Give number, title and addressees of the opening lines a line each."""
     out: list[str] = []
     for place, line in enumerate(lines):
-        if _START.match(line) or place > 6 or out and out[-1].endswith(("：", ":")):
+        if START.match(line) or place > 6 or out and out[-1].endswith(("：", ":")):
             return out + lines[place:]
         out += list(_head(line))
     return out
@@ -328,8 +358,11 @@ def _head(line: str) -> Iterator[str]:
         and 0 < colon.start() < 160
         and colon.end() < len(line)
         and "。" not in line[: colon.start()]
-        and len(line) > 60
-        and re.search(r"(?:部门|局|厅|委|办|单位|政府|企业|县|市|区|中心|会)[：:]$", line[: colon.end()])
+        and len(line) - colon.end() > 12
+        and re.search(
+            r"(?:部门|局|厅|委|办|单位|机构|政府|企业|公司|社|县|市|区|镇|乡|街道|中心|会|院|校|室|处)[：:]$",
+            line[: colon.end()],
+        )
     ):
         yield line[: colon.end()].strip()
         line = line[colon.end() :].strip()
@@ -369,7 +402,7 @@ def _announced(text: str) -> tuple[list[str], str]:
     start = 0
     chunks: list[re.Match[str]] = []
     for match in _NUMBERED.finditer(text):
-        if int(match[1]) == len(chunks) + 1 and match.start() - start < 80:
+        if int(match[1]) == len(chunks) + 1 and match.start() - start < (80 if chunks else 1):
             chunks.append(match)
             start = match.end()
         else:

@@ -3,11 +3,14 @@
 import io
 import re
 import zipfile
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import NamedTuple
 
 import pypdfium2
 
+from knowledge.importing.layout import ENDED, PAGE_NUMBER, START, glue
 from knowledge.importing.word import read_docx
 from knowledge.model import KnowledgeError
 
@@ -16,6 +19,7 @@ _UNPACKED = 200 * 2**20  # bytes of all parts of a .docx
 _PARTS, _RATIO = 4000, 250  # parts of a .docx; how far one part may shrink
 _PAGES = 400
 _SCANNED = 20  # characters a page; fewer means a picture of a text
+_INDENT, _RAGGED = 15, 40  # points: the least indent of a paragraph; how far from the edge a full line may end
 _SPREADSHEETS = {".xls", ".xlsx", ".xlsm", ".et", ".csv", ".ods"}
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"BM")
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
@@ -138,28 +142,54 @@ def _read_pdf(name: str, content: bytes) -> str:
         raise refusal(name, "PDF 文件已损坏，打不开", "请重新下载或另存后再导入") from None
     finally:
         document.close()
-    if sum(len(line.strip()) for page in pages for line in page) < _SCANNED * max(len(pages), 1):
+    if sum(len(line.text) for page in pages for line in page) < _SCANNED * max(len(pages), 1):
         raise refusal(name, "这是扫描件，没有可读的文字", "请先做文字识别，或导入 .docx 原件")
-    return "\n".join(_tabbed(_without_running_heads(pages)))
+    return "\n".join(_tabbed(_paragraphs(_without_running_heads(pages))))
 
 
-def _page_lines(page: pypdfium2.PdfPage) -> list[str]:
-    """The lines of a page; one that begins right of the margin is indented, which tells a paragraph's start."""
+class _Line(NamedTuple):
+    """A printed line and where it begins and ends, in points from the left of the page."""
+
+    text: str
+    left: float
+    right: float
+
+
+def _page_lines(page: pypdfium2.PdfPage) -> list[_Line]:
     text_page = page.get_textpage()
     text: str = text_page.get_text_range()
-    lines: list[tuple[str, float]] = []
+    last = text_page.count_chars() - 1
+    lines: list[_Line] = []
     place = 0
     for line in re.split(r"\r\n|\r|\n", text):
-        found = re.search(r"\S", line)
-        left = text_page.get_charbox(min(place + found.start(), text_page.count_chars() - 1))[0] if found else 0.0
-        if found:
-            lines.append((line.replace("\ufffe", "").strip(), left))
+        if found := re.search(r"\S(?:.*\S)?", line):
+            first, end = (text_page.get_charbox(min(place + at, last)) for at in (found.start(), found.end() - 1))
+            lines.append(_Line(line.replace("\ufffe", "").strip(), first[0], end[2]))
         place += len(line) + 2
     text_page.close()
-    if not lines:
-        return []
-    margin = min(left for _, left in lines)
-    return [f"\u3000\u3000{line}" if left > margin + 15 else line for line, left in lines]
+    return lines
+
+
+def _paragraphs(lines: list[_Line]) -> list[str]:
+    """Lines as text: one that begins right of the margin is indented, as paragraphs are; one that begins at the margin
+    goes on with the line before it where that is full, as far as the print tells.
+    """  # fmt: skip
+    starts = Counter(round(line.left) for line in lines)
+    margin = min((left for left, count in starts.items() if count > 1), default=min(starts, default=0))
+    edge = max((line.right for line in lines), default=0.0)
+    indents = sum(line.left > margin + _INDENT for line in lines) >= 3
+    out: list[str] = []
+    before: _Line | None = None
+    for line in lines:
+        indented = line.left > margin + _INDENT
+        full = before is not None and before.right > edge - _RAGGED
+        numbered = START.match(line.text) or re.match(r"\d{1,3}\s", line.text)
+        if full and not indented and not numbered and (indents or not ENDED.search(out[-1])):
+            out[-1] += glue(out[-1], line.text) + line.text
+        else:
+            out.append(f"\u3000\u3000{line.text}" if indented else line.text)
+        before = line
+    return out
 
 
 def _tabbed(lines: list[str]) -> list[str]:
@@ -178,13 +208,16 @@ def _tabbed(lines: list[str]) -> list[str]:
     return out
 
 
-def _without_running_heads(pages: list[list[str]]) -> list[str]:
-    """Leave out a first or last line that most pages share."""
-    if len(pages) < 4:
-        return [line for page in pages for line in page]
-    ends = [line for page in pages for line in {page[0], page[-1]}] if all(pages) else []
-    running = {line for line in ends if ends.count(line) > len(pages) * 0.6}
-    return [line for page in pages for n, line in enumerate(page) if not (n in (0, len(page) - 1) and line in running)]
+def _without_running_heads(pages: list[list[_Line]]) -> list[_Line]:
+    """Leave out page numbers, and a first or last line that most pages share."""
+    ends = Counter(text for page in pages if page for text in {page[0].text, page[-1].text})
+    running = {text for text, count in ends.items() if len(pages) > 3 and count > len(pages) * 0.6}
+    return [
+        line
+        for page in pages
+        for n, line in enumerate(page)
+        if not (n in (0, len(page) - 1) and (line.text in running or PAGE_NUMBER.fullmatch(line.text)))
+    ]
 
 
 # --- html ----------------------------------------------------------------------------------------------------------
