@@ -6,7 +6,7 @@ What only looks like one is left out: history (2014年以来), effective dates (
 
 import calendar
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from knowledge.text import number, sentences
@@ -30,6 +30,7 @@ _PERIOD = re.compile(
     rf"|(?:应当?|须|要|请)(?:在|于)?{_N}(?:个)?{_UNIT}{_WITHIN}"
     rf"|(?:责令|限期?|在|于){_N}(?:个)?{_UNIT}{_WITHIN}"
     rf"|(?:{_OCCASION})(?:之日)?(?:前)?{_N}(?:个)?(?:工作日|日|天|月)(?:之?前|以前)"
+    rf"|提前{_N}(?:个)?(?:工作日|日|天|月)(?!建成|完成|完工|实现|投产|竣工)"
     rf"|(?:{_OCCASION})(?:之日)?(?:之|以)?前{_N}(?:个)?(?:工作日|日|天|月)(?![前内])"
     rf"|(?<=[，,；]){_N}(?:个)?{_UNIT}{_WITHIN}(?!有|[无曾已仍再]|累计|连续|发生|出现|不得|不予|不再)"
 )
@@ -60,13 +61,13 @@ _PLAN = re.compile(r"(?:拟|计划|预计)(?:于|在)?\s*$")
 
 _WHO_HEAD = r"(?:各|有关|相关|所有|全部|省级|市级|县级|乡镇|中央|受支持|受理|拟?申报|示范|承办|项目|低风险|中高风险|贫困|牵头|上述|本省|(?:20\d\d(?:[—\-至]20\d\d)?年度?)|[、和及]|商务|财政|扶贫|乡村振兴|农业农村|供销|邮政|快递|主管|行业|地|经济|信息化|发展改革|交通运输|市场监管|第三方|评价|审计|监理|验收|省|市|县|区|州|盟|自治区|团场|实施|建设|运营|培训|（[^）]{1,10}）)"
 _WHO = re.compile(
-    rf"(?:{_WHO_HEAD}){{0,12}}(?:主管部门|部门（单位）|部门|省份|(?:管理|监管|监督管理|乡村振兴|省|市)局|(?:联合|合作)社|(?:合作)?总社|委员会|总部|商务厅|财政厅|商务局|财政局|农业农村局|供销社|商务部|财政部|三部门|人民政府|示范县|申报县|试点县|县市区|县区|各[省市县区地](?!州)(?:（[^）]{{1,6}}）)?|各设区市|各市州|各州市|基地|申报主体|主体|单位|企业|机构|公司|合作社|院校|(?:专家|检查|督查|工作|评审|验收|评价)组|领导小组|(?<=[各示])县|省商务厅|省财政厅|各县|各地)"
+    rf"(?:{_WHO_HEAD}){{0,12}}(?:主管部门|部门（单位）|部门|省份|(?:管理|监管|监督管理|乡村振兴|省|市)局|(?:合作社)?联合社|合作社|(?:合作)?总社|委员会|总部|商务厅|财政厅|商务局|财政局|农业农村局|供销社|商务部|财政部|三部门|(?:人民)?政府(?!采购|性|投资|购买|补贴|引导|主导|网|信息|规章)|示范县|申报县|试点县|县市区|县区|各[省市县区地](?!州)(?:（[^）]{{1,6}}）)?|各设区市|各市州|各州市|基地|申报主体|主体(?!责任|地位|功能|作用|工程|结构|信息)|(?:有关|相关)[县市区]|[一-龥]{{0,2}}人员(?=[^。；]{{0,12}}(?:应|须|需))|单位|企业|机构|公司|合作社|院校|(?:专家|检查|督查|工作|评审|验收|评价)组|领导小组|(?<=[各示])县|省商务厅|省财政厅|各县|各地)"
 )
 _NOT_WHO = re.compile(r"(?:报送?|上报|会同|商|配合|反馈|抄送|给|至|送|对|与|经|报经|委托)$")
 _DOES = re.compile(r"(?:将[于在]|应|要|须|需|负责|力争|必须|务必|于|在|原则上|每)")
 _WHOM = re.compile(
-    r"(?:报送|上报|送达|送交|反馈|提交|抄送|函报|报告|报备|报|寄送|(?<!配)送)(?:至|给|到|于)?(?P<after>(?!及|和|、)(?:[^，。；（()）的报]|[（(][^）)]{1,4}[）)]){0,22}?(?:主管部门|部门|财政部|商务部|(?:厅|局|委|社)(?![一-龥]{0,10}(?:[科室]|处(?![理置罚分])))|司|处|办公室|研究室|办|政府(?!研究室|办)|中心|专班))(?![一-龥]{0,3}(?:的|备案的))"
-    r"|向(?P<toward>[^，。；]{1,22}?(?:部门|部|厅|局|委|司|处|办|政府|中心))(?:报送|提交|报告|申请|备案|提出|反馈|推荐)"
+    r"(?:报送|上报|送达|送交|反馈|提交|抄送|函报|报告|报备|报|寄送|(?<!配)送)(?:至|给|到|于)?(?P<after>(?!及|和|、|由)(?:[^，。；（()）的报]|[（(][^）)]{1,4}[）)]){0,22}?(?:主管部门|部门|财政部|商务部|(?:厅|局|委|社)(?![一-龥]{0,10}(?:[科室]|处(?![理置罚分])))|司|处|办公室|研究室|办|政府(?!研究室|办)|中心|专班(?!办)))(?![一-龥]{0,3}(?:的|备案的))"
+    r"|[向到](?P<toward>[^，。；]{1,22}?(?:部门|部|厅|局|委|司|处|办|政府|中心))(?:作情况说明|说明情况|汇报|报送|提交|报告|申请|备案|提出|反馈|推荐)"
 )
 
 
@@ -156,7 +157,7 @@ class Reader:
             doers = [
                 match
                 for match in named
-                if _DOES.match(text[match.end() :] or "应") or text[: match.start()].endswith("请")
+                if _DOES.match(text[match.end() :] or "应") or text[: match.start()].endswith(("请", "由"))
             ]
             openers = [
                 match for match in named if re.search(r"(?:^|[，,；：:])(?:其中[，,])?(?:由)?$", text[: match.start()])
@@ -180,8 +181,22 @@ class Reader:
                 if one is not None:
                     taken.append(match.span())
                     found.append(one)
-        found = [one for one in found if self._binds(masked, one, found)]
-        return sorted(found, key=lambda one: one.start)
+        found = self._of_named_year(masked, sorted(found, key=lambda one: one.start))
+        return [one for one in found if self._binds(masked, one, found)]
+
+    def _of_named_year(self, sentence: str, found: list[_Found]) -> list[_Found]:
+        """Dates without a year after one that names it: 2025年11月20日前…，12月20日前 is of 2025."""
+        out: list[_Found] = []
+        named: date | None = None
+        for one in found:
+            said = sentence[one.start : one.end]
+            if one.on and re.match(r"20\d\d年", said) and self.issued and one.on >= self.issued:
+                named = one.on
+            elif one.on and named and not one.recurring and re.match(rf"{_N}月", said):
+                year = named.year + (one.on.month < named.month)
+                one = replace(one, on=_safe(year, one.on.month, one.on.day) or one.on)
+            out.append(one)
+        return out
 
     def _year(self, word: str | None, month: int) -> int | None:
         base = self.issued
@@ -381,10 +396,13 @@ class Reader:
 def _period_start(match: re.Match[str]) -> int:
     """Where the event's own words begin, without the body that owes: 各县应｜自资金下达之日起."""
     event = match["event"] or ""
+    numbered = re.match(r"(?:第[一二三四五六七八九十百]+条\s*)?", event)
+    before = numbered.end() if numbered else 0
+    event = event[before:]
     opened = re.match(r".*?(?=自(?!评|查|行|治|然|主|动|愿)|从|收到|接到|(?:应|要|须)?(?:在|于))", event) or re.match(
         rf"(?:{_WHO.pattern})(?!的)(?=[^，。；]{{2,}}后)", event
     )
-    return match.start() + (opened.end() if opened else 0)
+    return match.start() + before + (opened.end() if opened else 0)
 
 
 def _without_titles(sentence: str) -> str:

@@ -10,100 +10,12 @@ from dataclasses import dataclass
 
 from rapidfuzz import fuzz
 
+from knowledge.importing.wrapping import START, unwrap
 from knowledge.notices import DATED, NUMERAL
 from knowledge.text import number as read_number
 
 _RESIDUE = re.compile(r"\[bookmark:[^\]\n]*\]|</?p>[ \t]*|[\u200b-\u200f\ufeff\u00ad]")
-PAGE_NUMBER = re.compile(
-    r"[—–\-－・·\s]*(?:第\s*)?\d{1,3}(?:\s*页)?(?:\s*[/／共]\s*共?\s*\d{1,3}\s*页?)?[—–\-－・·\s]*"
-)
-ENDED = re.compile(r"[。；：！？:;!?”’」』》）)…]$")
-START = re.compile(
-    rf"(?:第{NUMERAL}[章节条]|{NUMERAL}、|[（(]{NUMERAL}[）)]|[（(]\d{{1,2}}[）)]|\d{{1,2}}[.．、](?!\d)|附件\s*\d*\s*(?:[:：]|$)|特此(?:通知|函告|函复|公告)|[（(]?联\s*系\s*(?:人|电\s*话|方式)\s*[:：]|20\d\d年第\d{{1,4}}号$|\d{{1,3}}\t)"
-)
-_LONG_LINE = 60  # characters; no heading is longer
 _SHORT_HEADING = 44
-
-
-def _is_wrapped(lines: list[str]) -> tuple[int, int] | None:
-    """The shortest and longest full line of a hard-wrapped text; None when lines are paragraphs."""
-    open_ends = [
-        len(line)
-        for line, after in zip(lines, lines[1:], strict=False)
-        if len(line) >= 16 and not ENDED.search(line) and not START.match(after) and not START.fullmatch(line)
-    ]
-    longest = max(map(len, lines))
-    many = len(open_ends) >= max(3, 0.3 * sum(len(line) >= 16 for line in lines))
-    at_the_edge = sum(length >= longest - 1 for length in open_ends) >= 2
-    if not (many or at_the_edge) or max(open_ends) > 120:
-        return None
-    middle = sorted(open_ends)[len(open_ends) // 2]
-    ordered = sorted(length for length in open_ends if length > 0.7 * middle)  # a shorter one is a heading's end
-    return ordered[len(ordered) // 10], ordered[-1]
-
-
-def unwrap(raw: list[str]) -> list[str]:
-    """Join lines that a wrap or a page break cut; blank lines and indents are taken as hints where they say anything."""
-    lines = [
-        line
-        for before, line in zip(["", *raw], raw, strict=False)
-        if line.strip() and not (PAGE_NUMBER.fullmatch(line) and "\t" not in before)  # after a tab, a cell's end
-    ]
-    if not lines:
-        return []
-    plain = [line.strip(" \u3000") for line in lines]  # a tab is a cell's edge
-    indented = [bool(re.match(r"\u3000|[ ]{2,}", line)) for line in lines]
-    telling = 3 <= sum(indented) <= 0.8 * len(lines)
-    full = _is_wrapped(plain)
-    out = [plain[0]]
-    for place in range(1, len(plain)):
-        hint = (indented[place], indented[place - 1]) if telling else None
-        if _next_row(out[-1], plain[place]):
-            out.append(plain[place])
-        elif _continues(plain[place - 1], plain[place], full, hint) or _cut(out[-1], plain[place]):
-            out[-1] += glue(out[-1], plain[place]) + plain[place]
-        else:
-            out.append(plain[place])
-    return out
-
-
-def _next_row(paragraph: str, after: str) -> bool:
-    """True where a line opens with the number that follows the one of the table's row before it."""
-    row, following = (re.match(r"(\d{1,3})\t", text) for text in (paragraph, after))
-    return bool(row and following and int(following[1]) == int(row[1]) + 1)
-
-
-def _cut(paragraph: str, after: str) -> bool:
-    """True where a long paragraph stops inside a sentence, as a page break leaves it."""
-    inside = not ENDED.search(paragraph) and "\t" not in after
-    return inside and len(paragraph) >= _LONG_LINE and not re.match(rf"第{NUMERAL}|{NUMERAL}、|附件|\d+\t", after)
-
-
-def glue(left: str, right: str) -> str:
-    """Latin words keep the space that stood for the break; numbers and Chinese had none."""
-    return " " if re.search(r"[A-Za-z]$", left) and re.match(r"[A-Za-z]", right) else ""
-
-
-def _continues(line: str, after: str, full: tuple[int, int] | None, hint: tuple[bool, bool] | None) -> bool:
-    over = bool(ENDED.search(line)) and not (re.search(r"\d[:：]$", line) and re.match(r"\d\d", after))
-    opens = bool(START.match(after)) and not re.match(r"\d{1,2}[.．、]", after)
-    if full is None or DATED.fullmatch(after) or (hint is not None and hint[0]):
-        return False
-    low, high = full
-    if len(line) < low - 2 or len(line) > high + 2:
-        return False
-    if not over:
-        return not (START.match(after) and re.search(r"[，、]$", line) is None and opens and len(line) < low)
-    if opens or START.match(after) or (len(after) < low and not ENDED.search(after)):
-        return False  # what goes on ends with a mark; a short line without one is a heading or a signature
-    if hint is not None or re.match("现[将就]", after):
-        return True
-    if line.endswith(("）", ")", "》", "”")):
-        return True  # a paragraph hardly ever ends with these
-    return high - low <= 3 and line.endswith(("。", "；"))
-
-
-# --- lost line breaks ----------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -145,7 +57,7 @@ class _Place:
         self.listing = False
 
 
-_ISSUED_KINDS = r"(?:办法|规定|细则|方案|规程|指南|要点|标准|措施|制度|计划|意见)(?:[（(][^）)]{1,12}[）)])?"
+_ISSUED_KINDS = r"(?:办法|规定|细则|方案|规程|指南|要点|标准|措施|制度|计划|意见)(?:\s*[（(][^）)]{1,12}[）)])?"
 _MARK = re.compile(
     rf"(?P<chapter>第{NUMERAL}章)|(?P<part>第{NUMERAL}节)|(?P<article>第{NUMERAL}条)|(?P<section>{NUMERAL}、)"
     rf"|(?P<item>[（(]{NUMERAL}[）)])|(?P<sub>[（(]\d{{1,2}}[）)])|(?<![\d.．—–-])(?P<row>\d{{1,6}})\t"
@@ -216,7 +128,7 @@ def _accepts(line: str, match: re.Match[str], level: str, value: int, cut: int, 
         and level in _BELOW_HEADING.get(_level(before), ())
     )
     bare_list = level == _level(before) in ("section", "item") and bool(re.fullmatch(r"[^，。；：]{5,24}", before))
-    titled = level == "section" and value == 1 and bool(_TITLED.search(before)) and _goes_on(line[match.end() :], level)
+    titled = value == 1 and bool(_TITLED.search(before)) and _opens(line[match.end() :], level)
     listed = level == "point" and "附件" in before[:3] or (place.listing and level == "point")
     place.listing = listed
     if listed:
@@ -246,6 +158,13 @@ _BELOW_HEADING = {
 def _level(text: str) -> str:
     match = _MARK.match(text)
     return str(match.lastgroup) if match else ""
+
+
+def _opens(rest: str, level: str) -> bool:
+    """True where the first number after a title begins a text: no list of one, no 本办法第一条规定."""
+    if level == "article":
+        return not re.match(r"规定|的|第|[、和至款项]", rest)
+    return level == "section" and _goes_on(rest, level)
 
 
 def _goes_on(rest: str, level: str) -> bool:
@@ -315,6 +234,23 @@ def _tail(text: str) -> Iterator[str]:
         yield from (part.strip() for part in issued.groups() if part and part.strip())
     else:
         yield date.strip()
+
+
+_BODY = r"[\u4e00-\u9fff]{3,28}[厅部局委办室府会署社院]"
+_SIGNED_LAST = rf"(?<=[。；]){_BODY}\s*{DATED.pattern}$"
+
+
+def _signed_off(lines: list[str]) -> list[str]:
+    """Break off a signature that a line runs into: after a sentence, or by a body that the letterhead or title names."""
+    heads = (re.sub(r".*号", "", line.partition("关于")[0]).split() for line in lines[:3])
+    names = "|".join({name for head in heads for name in head if re.fullmatch(_BODY, name)})
+    known = rf"|(?<=\S)(?<!《)(?:(?:{names})\s*)+{DATED.pattern}$" if names else ""
+    signed = re.compile(_SIGNED_LAST + known)
+    out: list[str] = []
+    for line in lines:
+        found = signed.search(line) if len(line) > 40 else None
+        out += [line[: found.start()], *_tail(found.group())] if found else [line]
+    return out
 
 
 def _signatures(text: str) -> list[str]:
@@ -461,7 +397,7 @@ def restore(text: str) -> list[str]:
     plain = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n").replace("\xa0", " ")
     lines = [part for line in unwrap(plain.split("\n")) for part in re.split(r"</p>\s*<p>", line)]
     lines = [_RESIDUE.sub("", line).strip() for line in lines]
-    lines = _open_head(split(_open_attachments([line for line in lines if line])))
+    lines = _open_head(split(_open_attachments(_signed_off([line for line in lines if line]))))
     return _joined_title(lines)
 
 

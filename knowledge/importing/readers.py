@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pypdfium2
 
-from knowledge.importing.layout import ENDED, PAGE_NUMBER, START, glue
 from knowledge.importing.word import read_docx
+from knowledge.importing.wrapping import ENDED, PAGE_NUMBER, START, glue
 from knowledge.model import KnowledgeError
 
 LARGEST = 20 * 2**20  # bytes of a file
