@@ -269,9 +269,8 @@ class Assistant:
             return self._advance(turn, flow)
         step = flow.next_step(dict(turn.conversation.answers))
         assert step is not None  # a form without an open step has ended
-        commanded = word is not None or (step.prose and self._commands(turn.text))
-        aside = self._route(turn) if commanded else None
-        if aside is None and not commanded:
+        aside = self._route(turn) if word else self._command(turn, flow) if step.prose else None
+        if aside is None and word is None:
             try:
                 value = step.parse(turn, turn.text)
             except Invalid as trouble:
@@ -288,14 +287,18 @@ class Assistant:
                 return self._advance(turn, flow)
         return (
             self._resume(turn, flow, step, aside)
-            if aside and turn.conversation.flow == flow.name
+            if aside and turn.conversation.flow == flow.name and aside.route != f"flow:{flow.name}"
             else aside or self._advance(turn, flow)
         )
 
-    def _commands(self, text: str) -> bool:
-        """Whether a whole message is a command and nothing that a form asks to be told."""
-        found = self.handlers.route(text)
-        return found is not None and not found[0].sentence
+    def _command(self, turn: Turn, flow: Flow) -> Reply | None:
+        """What is said to a command where a form waits for a sentence. Raises Invalid on one that begins a form."""
+        route, _ = self.handlers.route(turn.text) or (None, None)
+        if route is None or route.sentence:
+            return None
+        if route.flow:
+            raise Invalid(say("dialogue.another_form", title=flow.title, said=turn.text))
+        return self._route(turn)
 
     def _advance(self, turn: Turn, flow: Flow) -> Reply:
         answers = dict(turn.conversation.answers)

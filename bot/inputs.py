@@ -91,6 +91,7 @@ def _to_the_yuan(number: Decimal) -> Decimal:
 
 
 _DAY = re.compile(r"(?:(20\d\d)[-./年])?(\d{1,2})[-./月](?:(\d{1,2})[日号]?|(?:份)?(底|末))(?:为止|止)?")
+_COMING_DAYS = {"明天": 1, "明日": 1, "后天": 2, "大后天": 3}
 _NEAR_DAYS = {"今天": 0, "今日": 0, "现在": 0, "昨天": 1, "昨日": 1, "前天": 2}
 
 
@@ -121,7 +122,7 @@ def day(text: str, today: date) -> date:
 
 
 def coming_day(text: str, today: date) -> date:
-    """A day from today on: 2020-06-30, 6月30日, 6月底, 月底, 下月底, 年底. Raises ValueError.
+    """A day from today on: 2020-06-30, 6月30日, 6月底, 月底, 下月底, 年底, 后天, 下周五. Raises ValueError.
 
     A day without a year is the next such day.
     """
@@ -130,6 +131,14 @@ def coming_day(text: str, today: date) -> date:
     if typed in months:
         year, month = divmod(today.year * 12 + today.month - 1 + months[typed], 12)
         return date(year, month + 1, monthrange(year, month + 1)[1])
+    if typed in _COMING_DAYS:
+        return today + timedelta(days=_COMING_DAYS[typed])
+    if week := re.fullmatch(r"(?:这|本)?(下)?(?:周|星期|礼拜)([一二三四五六日天])", typed):
+        weekday = "一二三四五六日".index(week[2].replace("天", "日"))
+        found = today + timedelta(days=weekday - today.weekday() + (7 if week[1] else 0))
+        if found < today:
+            raise ValueError("past")
+        return found
     if typed in ("年底", "今年底", "年末"):
         return date(today.year, 12, 31)
     if re.fullmatch(r"20\d{6}", typed):

@@ -58,13 +58,20 @@ def named(turn: Turn, typed: str, among: Sequence[Item | Standing] | None = None
 def _numbered(turn: Turn, number: str, listed: Sequence[Item | Standing]) -> Item | None:
     shown = [_ID.search(option["value"]) for option in turn.conversation.options]
     place = int(number) if number.isdigit() else 0
-    if shown and all(shown) and 0 < place <= len(shown):
+    if _is_list(turn) and all(shown) and 0 < place <= len(shown):
         one = shown[place - 1]
         return seen(turn, int(one[1])) if one else None
     own = [item for item in listed if item.number == number]
     if not own and 0 < place <= len(listed):
         own = [listed[place - 1]]
     return items.loaded(turn.db, own)[0] if len(own) == 1 else None
+
+
+def _is_list(turn: Turn) -> bool:
+    """Whether what was shown last are items to choose among; what can be done with one of them is no list of items."""
+    shown = turn.conversation.options
+    several = len({match[1] for one in shown if (match := _ID.search(one["value"]))}) > 1
+    return several or bool(shown) and all("[" in one["label"] for one in shown)
 
 
 def seen(turn: Turn, item_id: int) -> Item:

@@ -5,7 +5,19 @@ import re
 from bot.dialogue import Route
 from bot.files import link
 from bot.flows import Answers, Flow, Step
-from bot.items import REF, brief, checklist, named, offered, sure, words
+from bot.items import (
+    REF,
+    brief,
+    checklist,
+    gaps,
+    lines_shown,
+    may,
+    named,
+    offered,
+    ref,
+    sure,
+    words,
+)  # fmt: skip
 from bot.messages import Option, Refused, Reply, Turn
 from bot.texts import say
 from storage import audit, deliveries, evidence, files, items, scope
@@ -33,15 +45,29 @@ def look(turn: Turn) -> Reply:
     return Reply(text=text, options=options, route="materials.look")
 
 
-def _which(turn: Turn) -> Reply:
+def _which(turn: Turn, what: str = "看材料") -> Reply:
     found: list[Item] = items.working(turn.db)[:SHOWN]
     if not found:
         return Reply(text=say("materials.no_items"), route="materials.look")
     return Reply(
-        text=say("materials.which"),
-        options=offered(turn, found, lambda one: f"看材料 #{one.id}"),
+        text=say("materials.which", what=what),
+        options=offered(turn, found, lambda one: f"{what} #{one.id}"),
         route="materials.look",
     )
+
+
+def missing(turn: Turn) -> Reply:
+    """What an item's checklist asks for and nobody has sent, line by line with the clause."""
+    match = re.fullmatch(_MISSING, turn.text)
+    assert match is not None
+    typed = match["before"] or match["after"]
+    if typed is None:
+        return _which(turn, "缺材料清单")
+    item, _ = named(turn, typed)
+    lines, lacking = checklist(turn, item), gaps(turn, item)
+    text = say("materials.missing", brief=brief(turn, item), lines=lines_shown(turn, lacking), count=len(lines))
+    sends = (Option(label="传材料", value=f"传材料 {ref(item)}"),) if lacking and may(turn, item, ("attach",)) else ()
+    return Reply(text=text, options=sends, route="materials.missing")
 
 
 def _option(proof: Evidence, file: File, names: dict[str, str]) -> Option:
@@ -151,10 +177,21 @@ FLOWS = (
     ),
 )
 _LOOK = rf"(?:看|查看)(?:材料|佐证)(?:\s*(?P<item>{REF}))?"
+_MISSING = (
+    rf"(?:(?P<before>{REF})\s*(?:还)?(?:缺材料清单|(?:还)?[缺差](?:什么|哪些|啥)(?:材料|佐证)?)[?？]?)"
+    rf"|(?:缺材料清单|还?[缺差]材料|材料缺口)(?:\s*(?P<after>{REF}))?"
+)
 _OPEN = r"打开材料\s*(?P<number>\d{1,9})"
 ROUTES = [
     Route(
         name="materials.look", pattern=_LOOK, run=look, member=True, examples=("看材料", "看材料 3", "查看佐证 #12v3")
+    ),
+    Route(
+        name="materials.missing",
+        pattern=_MISSING,
+        run=missing,
+        member=True,
+        examples=("缺材料清单", "缺材料清单 #12v3", "3号还缺什么材料？", "缺材料"),
     ),
     Route(name="materials.open", pattern=_OPEN, run=open_, member=True, examples=("打开材料 45",)),
     Route(name="隔离材料", pattern=_SHUT, flow=True, member=True, examples=("隔离材料 45",)),

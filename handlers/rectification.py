@@ -4,6 +4,8 @@ Source: 商办建函〔2020〕144号 三; the evidence of each category follows 
 """
 
 import re
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from bot.dialogue import Route
@@ -22,11 +24,12 @@ from bot.items import (
     possible,
     ref,
     route_of,
+    seen,
     today,
     trail,
     words,
 )  # fmt: skip
-from bot.messages import Option, Reply, Turn
+from bot.messages import Invalid, Option, Reply, Turn
 from bot.texts import say
 from storage import evidence, items, milestones
 from storage.items import Standing
@@ -134,10 +137,20 @@ def _progress(turn: Turn, answers: Answers) -> dict[str, Any]:  # Any: JSON
     return {"text": answers["text"]} | ({"progress": min(100, int(share[1]))} if share else {})
 
 
+def _read_new_due(turn: Turn, text: str) -> str:
+    """The day to which a deadline is to be moved: after the one in force."""
+    asked: str = _NEW_DUE.parse(turn, text)
+    in_force = seen(turn, dict(turn.conversation.answers)["item"][0]).due_on
+    if in_force is not None and date.fromisoformat(asked) <= in_force:
+        raise Invalid(say("rectification.not_later", due_on=in_force))
+    return asked
+
+
+_NEW_DUE = due("new_due_on", say("rectification.ask_new_due"))
 _FORMS = {
     "签收事项": Form(
         name="签收事项",
-        typed="签收事项|签收(?=第|#|编号)",
+        typed=r"签收事项|签收(?=\s*(?:第|#|编号|\d))|(?<=[号项条])签收",
         events=("acknowledge",),
         steps=(words("measure", say("rectification.ask_measure"), 6),),
     ),
@@ -152,9 +165,9 @@ _FORMS = {
         name="申请延期",
         typed="申请延期",
         events=("ask_extension",),
-        steps=(due("new_due_on", say("rectification.ask_new_due")), words("reason", say("rectification.ask_delay"), 4)),
+        steps=(replace(_NEW_DUE, parse=_read_new_due), words("reason", say("rectification.ask_delay"), 4)),
     ),
-    "撤回申请": Form(name="撤回申请", typed="撤回申请|撤回销号申请", events=("recall",)),
+    "撤回申请": Form(name="撤回申请", typed="撤回申请|撤回销号申请|撤回", events=("recall",)),
     "退给经办人": Form(
         name="退给经办人",
         typed="退给经办人|不同意申请",
@@ -170,9 +183,9 @@ ROUTES = [
     Route(name="items.show", pattern=_SHOW, run=show, member=True, examples=("事项 3", "事项 #12", "看第3项")),
     Route(name="items.trail", pattern=_HISTORY, run=history, member=True, examples=("办理过程 3", "办理过程 #12")),
     Route(name="items.to-confirm", pattern=r"待我确认", run=to_confirm, member=True, examples=("待我确认",)),
-    route_of(_FORMS["签收事项"], "签收事项", "签收事项 #12v1", "签收第3项"),
+    route_of(_FORMS["签收事项"], "签收事项", "签收事项 #12v1", "签收第3项", "签收4号", "4号签收"),
     route_of(_FORMS["报进展"], "报进展", "报进展 3", "3号报进展"),
     route_of(_FORMS["申请延期"], "申请延期", "3号申请延期"),
-    route_of(_FORMS["撤回申请"], "撤回申请", "撤回申请 #12v3"),
+    route_of(_FORMS["撤回申请"], "撤回申请", "撤回申请 #12v3", "撤回", "撤回3号"),
     route_of(_FORMS["退给经办人"], "退给经办人", "退给经办人 #12v3"),
 ]  # fmt: skip

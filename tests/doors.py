@@ -466,6 +466,7 @@ SAID: Mapping[str, tuple[str, ...]] = {
     "转处理": ("转处理 #{rectifying}",),
     "items.trail": ("办理过程 #{proposed}",),
     "materials.look": ("看材料 #{rectifying}",),
+    "materials.missing": ("缺材料清单 #{rectifying}",),
     "materials.open": ("打开材料 {file}",),
     "隔离材料": ("隔离材料 {file}",),
     "解除隔离": ("解除隔离 {shut}",),

@@ -128,7 +128,7 @@ def test_a_mistyped_answer_gets_the_forms_own_message_and_a_question_its_answer(
         reply = office.say("clerk", mistyped)
         assert reply.startswith("请回复今天以后的日期") and "请以问号结尾" in reply
     assert "不得用于网络交易平台" in office.say("clerk", "专项资金能不能买流量")
-    assert "第3步" in office.say("clerk", "六月三十号")
+    assert "第3步" in office.say("clerk", "七月三十号")
 
 
 def test_stages_are_planned_reported_and_shown(office: Office) -> None:

@@ -112,6 +112,36 @@ def office(sessions: sessionmaker[Session], kb: KnowledgeBase) -> Iterator[Offic
     turns.stop()
 
 
+def test_a_clerk_is_understood_as_meant(office: Office) -> None:
+    office.issued(acknowledged=False)
+    with transaction(office.sessions) as db, serving(db, SYSTEM):
+        for item in db.scalars(select(Item).order_by(Item.id)):
+            item.number = str(6 - item.id)  # the list's places are not the items' own numbers
+    first, second = PROBLEMS[0], PROBLEMS[1]
+    assert first in office.say("clerk", "5号签收", "逐项核对并限期整改", "确认")
+    assert second in office.say("clerk", "签收4号", "逐项核对并限期整改", "确认")
+    office.say("clerk", "我的事项", "1")
+    assert second in office.say("clerk", "4改完了"), "the card's choices are no list of items"
+    assert first in office.say("clerk", "取消", "5号改完了"), "its own number"
+    assert first in office.say("clerk", "取消", "我的事项", "1改完了"), "its place in the list"
+    lacking = office.say("clerk", "取消", "5号还缺什么材料？")
+    assert first in lacking and "条，还缺" in lacking and "144号附件1-" in lacking
+    assert "哪一项" in office.say("clerk", "缺材料清单")
+    assert first in office.say("clerk", "1")
+
+    assert "应晚于现时限2020年6月30日" in office.say("clerk", "5号申请延期", "下周五")
+    assert "是另一项操作" in office.say("clerk", "7月15日", "4号报进展")
+    aside = office.say("clerk", "我的事项")
+    assert "整改事项5项" in aside and "继续“申请延期”" in aside
+    assert "申请延至：2020年7月15日" in office.say("clerk", "厂家停工，货架未到")
+    assert office.say("clerk", "5号申请延期").count("申请延期（第") == 1, "the same form once more"
+    done = office.say("clerk", "下月底", "年底", "厂家停工，货架未到", "确认")
+    assert "申请延期至2020年12月31日，待省级批准；批准前仍按原时限" in done
+    office.say("clerk", "5号申请销号", "纸质材料已报，无电子件", "确认")
+    assert "→ 撤回申请\n“确认”" in office.say("clerk", "撤回")
+    assert "整改中" in office.say("clerk", "确认")
+
+
 def test_an_item_lives_from_the_list_to_a_passed_follow_up_check(office: Office) -> None:
     office.person("head", "county_head", 1)
     at = f"#{office.item().id}"
