@@ -61,6 +61,10 @@ def test_a_review_with_two_signatures(desk_site: str) -> None:
 def test_a_county_sees_and_does_its_own(desk_site: str) -> None:
     with signed_in(desk_site, "样例子") as officer:
         everything = set(numbers(officer.get("/console/items").text))
+        money = officer.get("/console/funds").text
+        county = officer.get(re.findall(r"/console/bodies/\d+", money)[0]).text
+        assert "1,500.00" in county and "E+" not in county and "<dd>是" in county and "yes" not in county
+        assert 'late">88.00%' in money and "<span>90.00%" in money  # 90 % is not below 90 %
     with signed_in(desk_site, "样例庚") as head:
         page = head.get("/console/items").text
         own = set(numbers(page))

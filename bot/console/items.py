@@ -20,7 +20,7 @@ from bot.workdays import LOCAL
 from handlers import itemlists, ledgers
 from handlers import samples as sheets
 from handlers.review import RECORDED, record_of
-from knowledge.facts import KINDS
+from knowledge.facts import KINDS, parse_fact, show_fact
 from storage import bodies, evidence, facts, files, funds, items, rosters, samples, scope
 from storage.items import AT_PROVINCE, CATEGORIES, CHECKS, METHODS, OPEN, STATES, TRANSITIONS
 from storage.models import Body, File, Item
@@ -316,7 +316,9 @@ def _money(desk: Desk) -> HTMLResponse:
             [funds.rate(part, reported.allocated) for part in (reported.disbursed, reported.used)] if reported else []
         )
         rows.append({"body": body, "year": year, "fund": fund, "rates": rates})
-    return desk.page("desk/funds.html", rows=rows, may_import=not desk.viewer.roles.isdisjoint(IMPORTERS))
+    return desk.page(
+        "desk/funds.html", rows=rows, line=funds.LINE, may_import=not desk.viewer.roles.isdisjoint(IMPORTERS)
+    )
 
 
 def _body(desk: Desk, number: int) -> HTMLResponse:
@@ -330,5 +332,6 @@ def _body(desk: Desk, number: int) -> HTMLResponse:
         "desk/body.html", body=body, years=years, counts=counts, states=STATES,
         history={year: funds.history(desk.db, body.id, year) for year in years},
         known={year: facts.newest(desk.db, body.id, year) for year in years}, kinds=KINDS,
+        shown=lambda key, value: show_fact(key, parse_fact(key, value)),
         people=rosters.people(desk.db, text=body.name, limit=PAGE),
     )  # fmt: skip
