@@ -102,7 +102,7 @@ def items(
     offset: int = 0,
 ) -> list[tuple[Item, str]]:
     """Items that the viewer reads with their body's name, the soonest due first; with `overdue_on`, open ones past it."""
-    wanted = select(Item, Body.name).join(Body, Body.id == Item.body_id)
+    wanted = select(Item.id)
     if states:
         wanted = wanted.where(Item.state.in_(states))
     if body_id is not None:
@@ -116,7 +116,9 @@ def items(
     if overdue_on is not None:
         wanted = wanted.where(Item.state.in_(OPEN), Item.due_on < overdue_on)
     by = (Item.due_on.is_(None), Item.due_on, Item.body_id, Item.id)
-    return [(item, name) for item, name in db.execute(wanted.order_by(*by).limit(limit).offset(offset)).all()]
+    numbers = list(db.scalars(wanted.order_by(*by).limit(limit).offset(offset)))  # sorted without their long texts
+    listed = select(Item, Body.name).join(Body, Body.id == Item.body_id).where(Item.id.in_(numbers)).order_by(*by)
+    return [(item, name) for item, name in db.execute(listed).all()]
 
 
 def funds(db: Session) -> list[tuple[Body, int, Fund | None]]:

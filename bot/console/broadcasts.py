@@ -26,6 +26,7 @@ from storage.models import Broadcast
 STAFF = (*scope.MAY["broadcast"], *scope.MAY["approve"])
 MENU = (Entry(path="/console/broadcasts", label="通知下发", roles=STAFF),)
 MODES = ("county", "each", "none")
+STUCK = {"unknown", *broadcasts.NOT_REACHED}  # states of a message that are told with the person's name
 NAMED = 200  # people of whom a page says where their message is
 LEFT_OUT = 20  # people of whom a page says why they are sent nothing, for each reason
 _FORMS = {flow.name: flow for flow in (*sending.FLOWS, *composing.FLOWS)}
@@ -145,7 +146,8 @@ def _one(desk: Desk, one: Broadcast, wrong: str = "") -> HTMLResponse:
     )
     number = page_number(desk.request)
     parties = acknowledgements.listed(desk.db, one, PAGE + 1, (number - 1) * PAGE) if gone else []
-    counted = broadcasts.states(desk.db, one) if gone else {}
+    counted = deliveries.counts(desk.db, broadcasts.source(one))  # each recipient has one from the approval on
+    stuck = counted.keys() & STUCK
     phase, said, asked = _progress(desk, one, counted)
     own = desk.viewer.person_id in (one.author_id, one.submitted_by)
     begins = begins_at(desk.turn(), one) if draft or one.state == "submitted" else one.begins_at
@@ -155,7 +157,7 @@ def _one(desk: Desk, one: Broadcast, wrong: str = "") -> HTMLResponse:
         audience=sending.summary(meant, reached), narrow=meant.narrow,
         begins=begins.astimezone(LOCAL) if begins else None, counted=counted,
         author=broadcasts.name_of(desk.db, one.author_id), approver=broadcasts.name_of(desk.db, one.approved_by),
-        stuck=broadcasts.standings(desk.db, one, ("unknown", *broadcasts.NOT_REACHED), NAMED) if gone else [],
+        stuck=broadcasts.standings(desk.db, one, sorted(stuck), NAMED) if stuck else [],
         number=number,
         earlier=query(desk.request, page=number - 1 if number > 1 else ""),
         later=query(desk.request, page=number + 1) if len(parties) > PAGE else "",
