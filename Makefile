@@ -70,6 +70,7 @@ bench: .venv/.dev
 	$(BIN)/python benchmarks/turn.py
 	$(BIN)/python benchmarks/people.py
 	$(BIN)/python benchmarks/items.py
+	$(BIN)/python benchmarks/console.py
 	PYTHONPATH=. $(BIN)/python benchmarks/progress.py
 	PYTHONPATH=. $(BIN)/python benchmarks/broadcast.py
 

@@ -35,7 +35,7 @@ NOW = datetime(2020, 4, 24, 2, tzinfo=UTC)
 BODIES = 130
 PROVINCE = "620000"
 OFFICER, HEAD, PROVINCIAL = 1, 2, 3  # the people who look at the pages; the first two are of the first body
-_KEY = b"a key for benchmarks, 32 bytes.."
+KEY = b"a key for benchmarks, 32 bytes.."
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def databases() -> Iterator[Mapping[str, sessionmaker[Session]]]:
         made: dict[str, sessionmaker[Session]] = {}
         for name, at in (("SQLite", f"sqlite:///{folder}/bench.db"), ("PostgreSQL", url)):
             upgrade(at)
-            made[name] = make_sessions(make_engine(at), _KEY, _KEY)
+            made[name] = make_sessions(make_engine(at), KEY, KEY)
         yield made
         for sessions in made.values():
             sessions.kw["bind"].dispose()
