@@ -57,6 +57,7 @@ _PENALTY = re.compile(r"的?[，,]?(?:将|一律)?(?:取消|暂停|限制|禁止
 _HISTORY_BEFORE = re.compile(r"(?:截至|截止到|自|从|早在|原定(?:于)?)\s*$")
 _AIM = re.compile(r"(?:原则上|力争|争取|确保|务必|最迟|不晚于|不迟于|一般)")
 _ENDS = re.compile(r"(?:截止|最迟|不迟于|不晚于|最晚)(?:时间|日期)?(?:为|是|于|[:：])?\s*$")
+_BACK = 20  # sentences in which a body is still looked for
 _PLAN = re.compile(r"(?:拟|计划|预计)(?:于|在)?\s*$")
 
 _WHO_HEAD = r"(?:各|有关|相关|所有|全部|省级|市级|县级|乡镇|中央|受支持|受理|拟?申报|示范|承办|项目|低风险|中高风险|贫困|牵头|上述|本省|(?:20\d\d(?:[—\-至]20\d\d)?年度?)|[、和及]|商务|财政|扶贫|乡村振兴|农业农村|供销|邮政|快递|主管|行业|地|经济|信息化|发展改革|交通运输|市场监管|第三方|评价|审计|监理|验收|省|市|县|区|州|盟|自治区|团场|实施|建设|运营|培训|（[^）]{1,10}）)"
@@ -152,7 +153,7 @@ class Reader:
         follows = re.match(rf"[，,]?由?(?P<who>{_WHO.pattern})", rest)  # 3月15日前，各市州将…
         if follows and not _WHO.search(re.split(r"[，,；]", prefix)[-1]):
             return follows["who"]
-        for text in (prefix.rpartition("；")[2], prefix, *reversed(before)):
+        for text in (prefix.rpartition("；")[2], prefix, *before[:-_BACK:-1]):
             named = [match for match in _WHO.finditer(text) if not _NOT_WHO.search(text[: match.start()])]
             doers = [
                 match

@@ -14,7 +14,7 @@ import rjieba
 from knowledge.importing.deadlines import Deadline, Reader
 from knowledge.importing.figures import Figure, Prohibition, amounts, percentages, prohibitions
 from knowledge.importing.layout import restore
-from knowledge.importing.readers import LARGEST, read_file, refusal
+from knowledge.importing.readers import check_length, read_file, refusal
 from knowledge.model import Clause, KnowledgeError, Notice
 from knowledge.notices import DATED, NUMERAL, header_of, load_notices, parse_clauses, parse_notice
 from knowledge.text import number as read_number
@@ -31,7 +31,7 @@ _DECIDE = re.compile(
     rf"(?<![\u4e00-\u9fff])([\u4e00-\u9fff]{{2,12}}{_OFFICE}(?:、[\u4e00-\u9fff]{{2,14}}{_OFFICE}){{0,8}})(?:决定|研究决定|联合|制定|组织)"
 )
 _LETTERHEAD = re.compile(r"[\u4e00-\u9fff、 ]{2,60}(?:部|厅|局|委员会|委|办公厅|办公室|政府|署|文件)")
-_ENDS_ANOTHER = re.compile(r"[^。；，\n]*(?:》|号[)）]?)[^。；\n]{0,24}(?:废止|停止执行|不再执行|不再适用)")
+_ENDS_ANOTHER = re.compile(r"[^。；，\n]{0,80}(?:》|号[)）]?)[^。；\n]{0,24}(?:废止|停止执行|不再执行|不再适用)")
 _DIGITS = "〇○零Ｏ一二三四五六七八九"
 
 
@@ -60,9 +60,9 @@ def read_draft(path: Path) -> Draft:
 
 def draft_of(text: str, name: str = "粘贴的正文") -> Draft:
     """Read a notice from its text. Raises KnowledgeError when there is nothing to read."""
-    if len(text) > LARGEST:
-        raise refusal(name, "文字过多", "请只粘贴通知正文和附件")
+    check_length(name, text)
     lines = restore(text)
+    check_length(name, "\n".join(lines))
     if not lines or len(re.findall(r"[\u4e00-\u9fff]", text)) < 20:
         raise refusal(name, "没有读到中文正文", "请粘贴通知全文")
     returning = _returning(lines)

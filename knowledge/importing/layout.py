@@ -114,8 +114,8 @@ def _row_after_number(line: str, match: re.Match[str], cut: int, place: _Place) 
 
 def _accepts(line: str, match: re.Match[str], level: str, value: int, cut: int, place: _Place) -> bool:
     """True where a number inside a line opens a clause: next in sequence, after a sentence, heading or cell."""
-    before = line[cut : match.start()]
-    ended = bool(_AFTER_END.search(before))
+    before = line[max(cut, match.start() - 400) : match.start()]  # a table's head fits in; a whole file need not
+    ended = bool(_AFTER_END.search(before[-90:]))
     chapter = level == "chapter" and bool(_CHAPTER_HEAD.match(line[match.end() :]))
     begun_midway = chapter and ended and value > place.chapter
     runs_on = level == "item" and place.item == 0 and value == place.last_item + 1
@@ -128,8 +128,10 @@ def _accepts(line: str, match: re.Match[str], level: str, value: int, cut: int, 
         and level in _BELOW_HEADING.get(_level(before), ())
     )
     bare_list = level == _level(before) in ("section", "item") and bool(re.fullmatch(r"[^，。；：]{5,24}", before))
-    titled = value == 1 and bool(_TITLED.search(before)) and _opens(line[match.end() :], level)
-    listed = level == "point" and "附件" in before[:3] or (place.listing and level == "point")
+    titled = value == 1 and bool(_TITLED.search(before[-40:])) and _opens(line[match.end() :], level)
+    listed = (
+        level == "point" and "附件" in line[cut : min(cut + 3, match.start())] or (place.listing and level == "point")
+    )
     place.listing = listed
     if listed:
         return value > 1
@@ -242,13 +244,13 @@ _SIGNED_LAST = rf"(?<=[。；]){_BODY}\s*{DATED.pattern}$"
 
 def _signed_off(lines: list[str]) -> list[str]:
     """Break off a signature that a line runs into: after a sentence, or by a body that the letterhead or title names."""
-    heads = (re.sub(r".*号", "", line.partition("关于")[0]).split() for line in lines[:3])
+    heads = (line[:200].partition("关于")[0].rpartition("号")[2].split() for line in lines[:3])
     names = "|".join({name for head in heads for name in head if re.fullmatch(_BODY, name)})
     known = rf"|(?<=\S)(?<!《)(?:(?:{names})\s*)+{DATED.pattern}$" if names else ""
     signed = re.compile(_SIGNED_LAST + known)
     out: list[str] = []
     for line in lines:
-        found = signed.search(line) if len(line) > 40 else None
+        found = signed.search(line, max(0, len(line) - 200)) if len(line) > 40 else None
         out += [line[: found.start()], *_tail(found.group())] if found else [line]
     return out
 

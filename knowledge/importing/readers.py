@@ -3,6 +3,7 @@
 import io
 import re
 import zipfile
+import zlib
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,12 +24,22 @@ _INDENT, _RAGGED = 15, 40  # points: the least indent of a paragraph; how far fr
 _SPREADSHEETS = {".xls", ".xlsx", ".xlsm", ".et", ".csv", ".ods"}
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"BM")
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
+_LONGEST, _SENTENCE = 300_000, 3000  # characters of a notice and its attachments, and of one sentence
 _SAVE_AS = "请在 WPS 或 Word 中打开，另存为 .docx 后再导入"
 
 
 def refusal(name: str, trouble: str, remedy: str) -> KnowledgeError:
     """The error for a file that is not taken in."""
     return KnowledgeError([f"{name}：{trouble}。{remedy}。"])
+
+
+def check_length(name: str, text: str) -> None:
+    """Refuse a text without end, or without sentences: it is no notice, and reading it would take for ever."""
+    if len(text) > _LONGEST:
+        raise refusal(name, f"有{len(text)}字，文字过多", "请只粘贴通知正文和附件")
+    longest = max(map(len, re.split(r"[。；;！？\n\t]", text)))
+    if longest > _SENTENCE:
+        raise refusal(name, f"有一段{longest}字没有句号，不像通知正文", "请核对文件，或只粘贴正文")
 
 
 def read_file(path: Path) -> str:
@@ -113,7 +124,7 @@ def _check_archive(name: str, content: bytes) -> None:
                     with archive.open(part) as opened:
                         if b"<!DOCTYPE" in opened.read(4096).upper():
                             raise refusal(name, "文件中有不应出现的外部引用声明", _SAVE_AS)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError):
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError):
         raise refusal(name, "文件已损坏，打不开", "请重新下载或另存后再导入") from None
 
 
@@ -184,7 +195,7 @@ def _paragraphs(lines: list[_Line]) -> list[str]:
         indented = line.left > margin + _INDENT
         full = before is not None and before.right > edge - _RAGGED
         numbered = START.match(line.text) or re.match(r"\d{1,3}\s", line.text)
-        if full and not indented and not numbered and (indents or not ENDED.search(out[-1])):
+        if full and not indented and not numbered and (indents or not ENDED.search(out[-1][-1:])):
             out[-1] += glue(out[-1], line.text) + line.text
         else:
             out.append(f"\u3000\u3000{line.text}" if indented else line.text)

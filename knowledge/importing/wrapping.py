@@ -64,13 +64,13 @@ def _next_row(paragraph: str, after: str) -> bool:
 
 def _cut(paragraph: str, after: str) -> bool:
     """True where a long paragraph stops inside a sentence, as a page break leaves it."""
-    inside = not ENDED.search(paragraph) and "\t" not in after
+    inside = not ENDED.search(paragraph[-1:]) and "\t" not in after
     return inside and len(paragraph) >= _LONG_LINE and not re.match(rf"第{NUMERAL}|{NUMERAL}、|附件|\d+\t", after)
 
 
 def glue(left: str, right: str) -> str:
     """Latin words keep the space that stood for the break; numbers and Chinese had none."""
-    return " " if re.search(r"[A-Za-z]$", left) and re.match(r"[A-Za-z]", right) else ""
+    return " " if re.search(r"[A-Za-z]$", left[-1:]) and re.match(r"[A-Za-z]", right) else ""
 
 
 def _continues(line: str, after: str, full: tuple[int, int] | None, hint: tuple[bool, bool] | None) -> bool:

@@ -177,6 +177,12 @@ def blank_pdf(text: bytes = b"") -> bytes:
     )
 
 
+def damaged_docx() -> bytes:
+    """An archive whose one part no longer unpacks."""
+    content = archive(**{"word/document.xml": bytes(range(256)) * 9})
+    return content[:80] + b"\xff" * 60 + content[140:]
+
+
 MACROS = {"word__document.xml": b"<w/>", "word__vbaProject.bin": b"x"}
 ENTITY = b'<?xml version="1.0"?><!DOCTYPE d [<!ENTITY a SYSTEM "file:///etc/passwd">]><d>&a;</d>'
 HOSTILE: list[tuple[str, Callable[[], bytes], str, str]] = [
@@ -191,6 +197,7 @@ HOSTILE: list[tuple[str, Callable[[], bytes], str, str]] = [
     ("a.docx", lambda: archive(**{"xl/workbook.xml": b"<x/>"}), "电子表格", "items import"),
     ("a.docx", lambda: b"PK\x03\x04broken", "损坏", "重新下载"),
     ("a.docx", lambda: archive(**{"word/document.xml": b"<not-xml"}), "损坏", "重新下载"),
+    ("a.docx", damaged_docx, "损坏", "重新下载"),
     ("a.docx", lambda: archive(**{"readme.txt": b"x"}), "不是 Word 文件", "另存为"),
     ("a.doc", lambda: b"\xd0\xcf\x11\xe0" + b"\0" * 600, "旧版 Office", "取消密码"),
     ("a.rtf", lambda: b"{\\rtf1 x}", "RTF", "另存为"),
@@ -202,6 +209,8 @@ HOSTILE: list[tuple[str, Callable[[], bytes], str, str]] = [
     ("a.jpg", lambda: b"\xff\xd8\xff\xe0" + b"0" * 99, "图片", "文字识别"),
     ("a.txt", lambda: b"", "空的", "重新选择"),
     ("a.txt", lambda: b"\0\1\2\3" * 99, "不是文本文件", ".docx"),
+    ("a.txt", lambda: "各县认真落实，".encode() * 999, "没有句号", "粘贴"),
+    ("a.txt", lambda: "各县认真落实。\n".encode() * 50_000, "文字过多", "粘贴"),
     ("a.txt", lambda: b"only english here, no notice at all", "没有读到中文", "扫描件"),
     ("a.docx", lambda: "这其实是一个文本文件，只是改了名字，不能当作文档来读。".encode(), "已损坏", "重新下载"),
     ("a.html", lambda: b"<html><script>alert(1)</script></html>", "没有读到中文", "扫描件"),
