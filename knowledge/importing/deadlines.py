@@ -30,6 +30,8 @@ _PERIOD = re.compile(
     rf"|(?:应当?|须|要|请)(?:在|于)?{_N}(?:个)?{_UNIT}{_WITHIN}"
     rf"|(?:责令|限期?|在|于){_N}(?:个)?{_UNIT}{_WITHIN}"
     rf"|(?:{_OCCASION})(?:之日)?(?:前)?{_N}(?:个)?(?:工作日|日|天|月)(?:之?前|以前)"
+    rf"|(?<=[局厅委办社府门构业位组]){_N}(?:个)?{_UNIT}{_WITHIN}(?![^，。；]{{0,2}}(?:[有无未]|不得))"
+    rf"|(?<=[晚迟]于)[^，。；：、]{{2,10}}后{_N}(?:个)?{_UNIT}"
     rf"|提前{_N}(?:个)?(?:工作日|日|天|月)(?!建成|完成|完工|实现|投产|竣工)"
     rf"|(?:{_OCCASION})(?:之日)?(?:之|以)?前{_N}(?:个)?(?:工作日|日|天|月)(?![前内])"
     rf"|(?<=[，,；]){_N}(?:个)?{_UNIT}{_WITHIN}(?!有|[无曾已仍再]|累计|连续|发生|出现|不得|不予|不再)"
@@ -62,7 +64,7 @@ _PLAN = re.compile(r"(?:拟|计划|预计)(?:于|在)?\s*$")
 
 _WHO_HEAD = r"(?:各|有关|相关|所有|全部|省级|市级|县级|乡镇|中央|受支持|受理|拟?申报|示范|承办|项目|低风险|中高风险|贫困|牵头|上述|本省|(?:20\d\d(?:[—\-至]20\d\d)?年度?)|[、和及]|商务|财政|扶贫|乡村振兴|农业农村|供销|邮政|快递|主管|行业|地|经济|信息化|发展改革|交通运输|市场监管|第三方|评价|审计|监理|验收|省|市|县|区|州|盟|自治区|团场|实施|建设|运营|培训|（[^）]{1,10}）)"
 _WHO = re.compile(
-    rf"(?:{_WHO_HEAD}){{0,12}}(?:主管部门|部门（单位）|部门|省份|(?:管理|监管|监督管理|乡村振兴|省|市)局|(?:合作社)?联合社|合作社|(?:合作)?总社|委员会|总部|商务厅|财政厅|商务局|财政局|农业农村局|供销社|商务部|财政部|三部门|(?:人民)?政府(?!采购|性|投资|购买|补贴|引导|主导|网|信息|规章)|示范县|申报县|试点县|县市区|县区|各[省市县区地](?!州)(?:（[^）]{{1,6}}）)?|各设区市|各市州|各州市|基地|申报主体|主体(?!责任|地位|功能|作用|工程|结构|信息)|(?:有关|相关)[县市区]|[一-龥]{{0,2}}人员(?=[^。；]{{0,12}}(?:应|须|需))|单位|企业|机构|公司|合作社|院校|(?:专家|检查|督查|工作|评审|验收|评价)组|领导小组|(?<=[各示])县|省商务厅|省财政厅|各县|各地)"
+    rf"(?:{_WHO_HEAD}){{0,12}}(?:主管部门|部门（单位）|部门|省份|(?:管理|监管|监督管理|乡村振兴|省|市)局|(?:合作社)?联合社|合作社|(?:合作)?总社|委员会|总部|商务厅|财政厅|商务局|财政局|农业农村局|供销社|商务部|财政部|三部门|(?:人民)?政府(?!采购|性|投资|购买|补贴|引导|主导|网|信息|规章)|示范县|申报县|试点县|县市区|县区|各[省市县区地](?!州)(?:（[^）]{{1,6}}）)?|各设区市|各市州|各州市|基地|申报主体|主体(?!责任|地位|功能|作用|工程|结构|信息)|(?:有关|相关)[县市区]|[一-龥]{{0,2}}人员(?=[^。；]{{0,12}}(?:应|须|需))|单位|企业|机构|公司|合作社|院校|(?:专家|检查|督查|工作|评审|验收|评价)组|领导小组|(?<=[各示])县|省商务厅|省财政厅|各县|各地|各乡镇|各[一-龥]{{1,4}}平台)"
 )
 _NOT_WHO = re.compile(r"(?:报送?|上报|会同|商|配合|反馈|抄送|给|至|送|对|与|经|报经|委托)$")
 _DOES = re.compile(r"(?:将[于在]|应|要|须|需|负责|力争|必须|务必|于|在|原则上|每)")
@@ -280,7 +282,9 @@ class Reader:
                 continue
             if "内" in match["by"] and not re.search(r"\d|[一二三四五六七八九十]", match["rest"]):
                 continue
-            dates = [self._first_after(*self._month_day(m)) for m in named] or [self._cycle(every, match["rest"])]
+            dates = [self._first_after(*self._month_day(m)) for m in named] or [
+                self._cycle(every, match["rest"], self._begins(sentence[: match.start()]))
+            ]
             for on in dates:
                 out.append(
                     _Found(start=match.start(), end=match.end(), on=on, granularity="period" if on is None else "day" if re.search(r"[日号]", match["rest"]) else "month" if named else every, recurring=True, every=every)
@@ -307,16 +311,24 @@ class Reader:
                 return on
         return None
 
-    def _cycle(self, every: str, rest: str) -> date | None:
+    def _begins(self, before: str) -> date | None:
+        """From when a cycle runs: the notice's date, or the month of 自2022年8月起 after it."""
+        begins = re.search(rf"自{_YEAR}(?P<month>{_N})月(?:份)?起", before)
+        if self.issued is None or begins is None or not 1 <= number(begins["month"]) <= 12:
+            return self.issued
+        month = number(begins["month"])
+        return max(self.issued, date(self._year(begins["year"], month) or self.issued.year, month, 1))
+
+    def _cycle(self, every: str, rest: str, since: date | None) -> date | None:
         """The first due day after the notice for 每月5日前, 每季度末前, 每年年底前; None where an event decides."""
-        if self.issued is None:
+        if since is None or self.issued is None:
             return None
         day = re.search(rf"({_N})[日号]", rest)
         if every == "month" and re.fullmatch(rf"\s*(?:的)?(?:{_N}[日号]|底|末)\s*", rest):
-            year, month = self.issued.year, self.issued.month
+            year, month = since.year, since.month
             for _ in range(2):
                 on = (_safe(year, month, number(day[1])) if day else None) or last_day(year, month)
-                if on >= self.issued:
+                if on >= since:
                     return on
                 year, month = (year + 1, 1) if month == 12 else (year, month + 1)
         if every == "quarter" and re.fullmatch(rf"度?(?:的)?(?:首月|第一个月){_N}[日号]", rest) and day:
@@ -342,7 +354,8 @@ class Reader:
         if one.on and self.issued and one.on < self.issued and not one.recurring:
             return False
         if one.granularity in ("period", "event") or one.recurring:
-            return not re.search(r"(?:视同|超过|逾期超过)$", before) and not _PENALTY.match(after)
+            measured = re.match(r"[^，。；]{0,8}率", after)  # 培训后三个月内就业率
+            return not (re.search(r"(?:视同|超过|逾期超过)$", before) or _PENALTY.match(after) or measured)
         if one.bound:
             return not re.match(r"(?:年度|已|即已)", after)
         said = sentence[one.start : one.end]

@@ -20,7 +20,9 @@ from knowledge.notices import DATED, NUMERAL, header_of, load_notices, parse_cla
 from knowledge.text import number as read_number
 from knowledge.validity import problems
 
-_TITLE_END = r"(?:通知|意见|公告|通报|函|批复|决定|办法|方案|细则|规定|规程|指南|要点|计划)(?:[（(][^）)]{1,12}[)）])?"
+_TITLE_END = (
+    r"(?:通知|意见|公告|通告|通报|函|批复|决定|办法|方案|细则|规定|规程|指南|要点|计划)(?:[（(][^）)]{1,12}[)）])?"
+)
 _TITLE = re.compile(rf"(?!附件)[^。；：:]{{0,30}}关于[^。；：:]{{2,90}}{_TITLE_END}")
 _PLAIN_TITLE = re.compile(rf"(?!附件|为|根据)[^。；：:，,]{{6,60}}{_TITLE_END}")
 _NUMBER = re.compile(
@@ -173,7 +175,7 @@ def _year_only(number: str | None, title: str) -> date | None:
 
 def _addressee(clauses: Sequence[Clause]) -> str:
     opening = (one.text for one in clauses if one.label.startswith("导语"))
-    return next((line.rstrip("：:") for line in opening if line.endswith(("：", ":")) and len(line) < 200), "")
+    return next((line[:-1] for line in opening if re.fullmatch(r"(?!.*如下)[^。]{1,198}[：:]", line)), "")
 
 
 def _is_frame(clause: Clause, title: str) -> bool:

@@ -9,7 +9,7 @@ PAGE_NUMBER = re.compile(
 )
 ENDED = re.compile(r"[。；：！？:;!?”’」』》）)…]$")
 START = re.compile(
-    rf"(?:第{NUMERAL}[章节条]|{NUMERAL}、|[（(]{NUMERAL}[）)]|[（(]\d{{1,2}}[）)]|\d{{1,2}}[.．、](?!\d)|附件\s*\d*\s*(?:[:：]|$)|特此(?:通知|函告|函复|公告)|[（(]?联\s*系\s*(?:人|电\s*话|方式)\s*[:：]|20\d\d年第\d{{1,4}}号$|\d{{1,3}}\t)"
+    rf"(?:第{NUMERAL}[章节条]|{NUMERAL}、|[（(]{NUMERAL}[）)]|[（(]\d{{1,2}}[）)]|\d{{1,2}}[.．、](?!\d)|附件\s*\d*\s*(?:[:：]|$)|特此(?:通知|函告|函复|公告)|[（(]?联\s*系\s*(?:人|电\s*话|方式)\s*[:：]|20\d\d年第\d{{1,4}}号$|序号\t|\d{{1,3}}\t)"
 )
 _LONG_LINE = 60  # characters; no heading is longer
 
@@ -26,6 +26,8 @@ def _is_wrapped(lines: list[str]) -> tuple[int, int] | None:
     at_the_edge = sum(length >= longest - 1 for length in open_ends) >= 2
     if not (many or at_the_edge) or max(open_ends) > 120:
         return None
+    if max((len(line) for line in lines if "\t" not in line), default=0) > 1.5 * max(open_ends):
+        return None  # a line far longer than what is cut is a paragraph
     middle = sorted(open_ends)[len(open_ends) // 2]
     ordered = sorted(length for length in open_ends if length > 0.7 * middle)  # a shorter one is a heading's end
     return ordered[len(ordered) // 10], ordered[-1]
