@@ -12,6 +12,12 @@ SPEAKS_FOR = select(Binding.person_id).where(
     Binding.channel == bindparam("channel"), Binding.address == bindparam("address"), Binding.ended_at.is_(None)
 )
 
+_LIVE = (  # made once: every message that is handed over asks it
+    select(Binding)
+    .where(Binding.person_id == bindparam("person"), Binding.ended_at.is_(None))
+    .order_by(Binding.id.desc())
+)
+
 
 def live(db: Session, channel: str, address: str) -> Binding | None:
     """The binding of an address; None when it speaks for nobody."""
@@ -40,8 +46,7 @@ def recipient(db: Session, channel: str, address: str) -> str:
 
 def addresses(db: Session, person_id: int) -> list[Binding]:
     """A person's live bindings, the newest first."""
-    wanted = select(Binding).where(Binding.person_id == person_id, Binding.ended_at.is_(None))
-    return list(db.scalars(wanted.order_by(Binding.id.desc())))
+    return list(db.scalars(_LIVE, {"person": person_id}))
 
 
 def bind(db: Session, person: Person, channel: str, address: str, now: datetime) -> Binding:

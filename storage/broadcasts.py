@@ -13,7 +13,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, String, and_, cast, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, String, and_, bindparam, cast, exists, func, literal, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from storage import audiences, audit, deliveries, scope
@@ -284,23 +284,31 @@ def messages(db: Session, broadcast: Broadcast) -> dict[str, int]:
 
 def gone(db: Session, delivery: Delivery) -> str | None:
     """Why a message of a broadcast must not go out any more: recalled, corrected, or its recipient has left."""
-    person_id, newer = int(delivery.recipient.partition(":")[2]), aliased(Broadcast)
-    corrected = exists().where(newer.corrects_id == Broadcast.id, newer.state == "sent")
+    values = {"broadcast": int(delivery.source.partition(":")[2]), "person": int(delivery.recipient.partition(":")[2])}
+    with scope.serving(db, scope.SYSTEM):
+        state, has_newer, is_held = db.execute(_STANDS, values).one()
+    return "recalled" if state == "recalled" else "corrected" if has_newer else None if is_held else "left"
+
+
+def _stands() -> Select[str, bool, bool]:
+    """A broadcast's state, whether it is corrected, and whether a person still holds the place that it was sent to."""
+    newer = aliased(Broadcast)
     there = or_(
         Role.body_id == Recipient.body_id,
         and_(Recipient.body_id.is_(None), Role.division_code == Recipient.division_code),
     )
     held = exists().where(
         Recipient.broadcast_id == Broadcast.id,
-        Recipient.person_id == person_id,
-        Role.person_id == person_id,
+        Recipient.person_id == bindparam("person"),
+        Role.person_id == bindparam("person"),
         Role.ended_at.is_(None),
         there,
     )
-    wanted = select(Broadcast.state, corrected, held).where(Broadcast.id == int(delivery.source.partition(":")[2]))
-    with scope.serving(db, scope.SYSTEM):
-        state, has_newer, is_held = db.execute(wanted).one()
-    return "recalled" if state == "recalled" else "corrected" if has_newer else None if is_held else "left"
+    corrected = exists().where(newer.corrects_id == Broadcast.id, newer.state == "sent")
+    return select(Broadcast.state, corrected, held).where(Broadcast.id == bindparam("broadcast"))
+
+
+_STANDS = _stands()  # made once: it is asked of every message that is handed over
 
 
 # --- accounting ------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -286,7 +286,10 @@ def preferences(db: Session) -> dict[int, Preference]:
 
 def preferred_channels(db: Session, person_id: int) -> list[str]:
     """The channels that somebody wants to be tried first."""
-    return db.scalars(select(Preference.channels).where(Preference.person_id == person_id)).one_or_none() or []
+    return db.connection().scalar(_PREFERRED, {"person": person_id}) or []
+
+
+_PREFERRED = select(Preference.channels).where(Preference.person_id == bindparam("person"))
 
 
 def prefer(db: Session, person_id: int, now: datetime, **values: Any) -> Preference:
