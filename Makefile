@@ -65,7 +65,7 @@ bench: .venv/.dev
 	KILLS=100 $(BIN)/pytest --timeout 1800 tests/faults/test_kill.py
 	AUDIENCE=20000 LEDGER_KILLS=20 RESTARTS=5 $(BIN)/pytest --timeout 3600 tests/faults/test_ledger.py
 	COUNTIES=100 $(BIN)/pytest --timeout 1800 tests/test_reminders.py -k counties
-	PYTHONPATH=. $(BIN)/python benchmarks/delivery.py
+	$(BIN)/python benchmarks/delivery.py
 	$(BIN)/python benchmarks/load.py
 	$(BIN)/python benchmarks/turn.py
 	$(BIN)/python benchmarks/people.py

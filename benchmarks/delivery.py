@@ -1,15 +1,14 @@
 """How fast the ledger is handed over and reminders are planned; the bare loop of the same calls runs beside it.
 
-    PYTHONPATH=. .venv/bin/python benchmarks/delivery.py [--postgres URL] [--count 2000]
+    .venv/bin/python benchmarks/delivery.py [MESSAGES]
 
-The platform is the project's fake WeChat in a process of its own, 20 ms away. The database of --postgres must be empty.
+On SQLite and PostgreSQL. The platform is the project's fake WeChat in a process of its own, 20 ms away.
 """
 
-import argparse
+import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -18,9 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import cast
 
+from province import databases  # first: it makes the project's modules known
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot import planner
@@ -28,18 +27,16 @@ from bot.app import assistant
 from bot.channels.wechat import Wechat
 from bot.delivery import Dispatcher
 from bot.messages import Inbound, Media, Reply
-from bot.migrate import upgrade
 from bot.settings import Wechat as Keys
 from bot.turns import TurnThread
 from knowledge.base import KnowledgeBase, load
 from storage import bodies, deliveries, people
-from storage.db import make_engine, make_sessions, transaction
+from storage.db import transaction
 from storage.models import Item
 from storage.scope import SYSTEM, serving
 from tests.fakes import crypto, wechat
 
 LATENCY_S = 0.02
-WORKERS = 16
 QUESTIONS = ("二次申报要什么条件", "问题整改什么时候完成", "专项资金能不能给站长发工资", "菜单")
 
 
@@ -93,6 +90,13 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
+def rate(count: int, work: Callable[[], object]) -> tuple[float, float]:
+    """How many messages a second, and ms of this process's CPU time for each."""
+    began = time.process_time()
+    took = timed(work)
+    return count / took, 1000 * (time.process_time() - began) / count
+
+
 def channel(sessions: sessionmaker[Session], base: str) -> Wechat:
     keys = Keys(
         app_id=wechat.APP, app_secret=wechat.SECRET, token=wechat.TOKEN, aes_key=crypto.AES_KEY, api_base=base,
@@ -139,24 +143,22 @@ def plan(sessions: sessionmaker[Session], kb: KnowledgeBase) -> tuple[int, float
     return found[0], first, second
 
 
-def measure(url: str, count: int) -> None:
+def measure(name: str, sessions: sessionmaker[Session], count: int) -> None:
     kb = load()
-    sessions = make_sessions(make_engine(url))
-    name = url.partition(":")[0]
     announce(sessions, count, "broadcast:1")
-    alone = Dispatcher(channels={"wechat": Nothing()}, sessions=sessions, clock=now, workers=4)
-    print(f"{name}\tledger alone\t{count / timed(alone.drain):.0f}/s")
+    alone, cpu_ms = rate(count, Dispatcher(channels={"wechat": Nothing()}, sessions=sessions, clock=now).drain)
+    print(f"| {name} | ledger alone | {alone:.0f}/s, {cpu_ms:.1f} ms of CPU each |")
     with platform() as base:
+        machine = Dispatcher(channels={"wechat": channel(sessions, base)}, sessions=sessions, clock=now)
         push = channel(sessions, base).push
-        pool = ThreadPoolExecutor(WORKERS)
+        pool = ThreadPoolExecutor(machine.workers)
         calls = [(f"bare-{number}", Reply(text="请查收通知"), uuid.uuid4().hex) for number in range(count)]
-        bare = count / timed(lambda: list(pool.map(lambda call: push(*call), calls)))
+        bare, bare_ms = rate(count, lambda: list(pool.map(lambda call: push(*call), calls)))
         announce(sessions, count, "broadcast:2")
-        machine = Dispatcher(
-            channels={"wechat": channel(sessions, base)}, sessions=sessions, clock=now, workers=WORKERS
-        )
-        whole = count / timed(machine.drain)
-        print(f"{name}\tend to end, 20 ms away\t{whole:.0f}/s\tbare loop {bare:.0f}/s\tratio {whole / bare:.2f}")
+        whole, cpu_ms = rate(count, machine.drain)
+        print(f"| {name} | the same calls in a bare loop | {bare:.0f}/s, {bare_ms:.1f} ms of CPU each |")
+        shown = f"{whole:.0f}/s, {whole / bare:.2f} of the bare loop, {cpu_ms:.1f} ms of CPU each"
+        print(f"| {name} | end to end, 20 ms away | {shown} |")
         announce(sessions, count, "broadcast:3")
         ended = threading.Event()
         asking = pool.submit(replies, sessions, kb, ended)
@@ -164,28 +166,21 @@ def measure(url: str, count: int) -> None:
         ended.set()
         took = sorted(asking.result())
         p95 = took[int(len(took) * 0.95)]
-        print(f"{name}\treplies meanwhile\tp50 {statistics.median(took):.3f} s\tp95 {p95:.3f} s\tof {len(took)}")
+        print(f"| {name} | a reply meanwhile | p50 {statistics.median(took):.3f} s, p95 {p95:.3f} s, of {len(took)} |")
     added, first, second = plan(sessions, kb)
-    print(f"{name}\tplanning\t{added} reminders in {first:.2f} s, again {second:.2f} s")
+    print(f"| {name} | planning {added} reminders | {first:.2f} s, again {second:.2f} s |", flush=True)
 
 
-def main() -> None:
-    reader = argparse.ArgumentParser()
-    reader.add_argument("--postgres")
-    reader.add_argument("--count", type=int, default=2000)
-    reader.add_argument("--platform", action="store_true")
-    chosen = reader.parse_args()
-    if chosen.platform:
+def main(arguments: list[str]) -> None:
+    if arguments == ["--platform"]:
         print(Slow().base, flush=True)
         threading.Event().wait()
-    with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite:///{Path(folder) / 'ledger.db'}"
-        upgrade(url)
-        measure(url, chosen.count)
-    if chosen.postgres:
-        upgrade(chosen.postgres)
-        measure(chosen.postgres, chosen.count)
+    count = int(arguments[0]) if arguments else 2000
+    print(f"{count} messages, load {os.getloadavg()[0]:.1f}\n\n| database | measured | |\n|---|---|---|")
+    with databases() as made:
+        for name, sessions in made.items():
+            measure(name, sessions, count)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -106,7 +106,8 @@ def make_engine(url: str) -> Engine:
         return create_engine(
             make_url(url).set(drivername="postgresql+psycopg"),
             connect_args={"options": LIMITS, "connect_timeout": 10},
-            pool_size=10,
+            pool_size=20,  # of which each is kept: one that overflows is made and closed each time
+            max_overflow=0,
             pool_pre_ping=True,
             hide_parameters=True,
         )

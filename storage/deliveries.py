@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Update, and_, bindparam, case, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Update, and_, bindparam, case, exists, func, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -25,6 +25,7 @@ Lane = Literal["reply", "confirmation", "reminder", "notice"]
 
 LANES: Mapping[Lane, int] = {"reply": 0, "confirmation": 1, "reminder": 2, "notice": 3}
 FINAL: tuple[State, ...] = ("accepted", "acked", "failed", "unknown", "skipped", "expired", "cancelled")
+_NOTICE = LANES["notice"]  # the last of the lanes
 PUT = "put"  # the key in a session's info that is true when its transaction has queued something
 NO_CHANNEL = "no-channel"  # the code of a message that no channel could take: it goes with the person's next message
 LEASE = timedelta(seconds=60)
@@ -151,53 +152,57 @@ def collect(
 def due(db: Session, now: datetime) -> bool:
     """Whether there is anything to claim or to sweep."""
     lost = and_(Delivery.state.in_(("claimed", "handing")), Delivery.lease_until < now)
-    ready = and_(Delivery.state == "queued", Delivery.lane.in_(LANES.values()), Delivery.not_before <= now, _going())
+    ready = and_(
+        Delivery.state == "queued", Delivery.lane.in_(LANES.values()), Delivery.not_before <= now, _going(), _on()
+    )
     return any(db.scalar(select(Delivery.id).where(one).limit(1)) for one in (ready, lost))
 
 
-def claim(db: Session, now: datetime, limit: int, lanes: Sequence[int]) -> list[Delivery]:
-    """Lease up to `limit` due messages of the lanes, the most urgent first. Nobody else gets them meanwhile."""
-    due = (
-        select(Delivery.id)
-        .where(Delivery.state == "queued", Delivery.lane.in_(lanes), Delivery.not_before <= now, _going())
-        .order_by(Delivery.lane, Delivery.not_before, Delivery.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    taken = (
-        update(Delivery)
-        .where(Delivery.id.in_(due))
-        .values(state="claimed", fence=Delivery.fence + 1, lease_until=now + LEASE)
-        .returning(Delivery)
-        .execution_options(synchronize_session=False)
-    )
-    return sorted(db.scalars(taken), key=lambda one: (one.lane, one.not_before, one.id))
+def claim(db: Session, now: datetime, limit: int, notices: int) -> list[Delivery]:
+    """Lease up to `limit` due messages, the most urgent first, and so many notices at most among them.
+
+    Nobody else gets them meanwhile. None while sending is off.
+    """
+    found: list[int] = []
+    for first, last, most in ((0, _NOTICE - 1, limit), (_NOTICE, _NOTICE, notices)):
+        room = min(most, limit - len(found))
+        if room > 0:
+            found += db.connection().scalars(_DUE, {"first": first, "last": last, "now": now, "limit": room})
+    if not found:
+        return []
+    taken = db.scalars(_CLAIM, {"ids": found, "lease": now + LEASE})
+    return sorted(taken, key=lambda one: (one.lane, one.not_before, one.id))
 
 
-def hand(db: Session, delivery: Delivery, channel: str, now: datetime) -> bool:
-    """Note that the message is about to be handed to a channel. False when somebody else holds it by now."""
-    return _moved(db, _HAND, delivery, channel=channel, now=now, lease=now + LEASE)
+def hand(db: Session, handed: Sequence[tuple[Delivery, str]], now: datetime) -> int:
+    """Note that messages are about to be handed to channels. How many: fewer when somebody else holds some by now."""
+    lease = now + LEASE
+    return _moved(db, _HAND, [_held(one, channel=channel, now=now, lease=lease) for one, channel in handed])
 
 
-def accepted(db: Session, delivery: Delivery, platform_id: str, now: datetime) -> bool:
-    """The platform took it. A late worker may still lift what was given up as unknown."""
-    return _moved(db, _ACCEPT, delivery, platform_id=platform_id or None, now=now)
+def accepted(db: Session, taken: Sequence[tuple[Delivery, str]], now: datetime) -> int:
+    """The platform took them, each under its id. How many: a late worker may still lift what was given up as unknown."""
+    return _moved(db, _ACCEPT, [_held(one, platform_id=number or None, now=now) for one, number in taken])
 
 
 def again(db: Session, delivery: Delivery, code: str, at: datetime) -> bool:
     """Put it back for a later try."""
-    return _moved(db, _AGAIN, delivery, code=code, at=at)
+    return _moved(db, _AGAIN, [_held(delivery, code=code, at=at)]) == 1
 
 
 def end(db: Session, delivery: Delivery, state: State, code: str, reason: str = "") -> bool:
     """Give it its last state, with the reason that the reconciliation sheet shows."""
-    return _moved(db, _END, delivery, state=state, code=code, reason=reason)
+    return _moved(db, _END, [_held(delivery, state=state, code=code, reason=reason)]) == 1
 
 
-def _moved(db: Session, move: Update, delivery: Delivery, **values: Any) -> bool:  # Any: what the move's columns hold
-    """Change a row that is still ours: same fence, expected state."""
-    named = {f"new_{name}": value for name, value in values.items()}
-    return db.connection().execute(move, {"row": delivery.id, "held": delivery.fence, **named}).rowcount == 1
+def _held(delivery: Delivery, **values: Any) -> dict[str, Any]:  # Any: what the move's columns hold
+    """A row that is still ours, and what is to stand in it."""
+    return {"row": delivery.id, "held": delivery.fence, **{f"new_{name}": value for name, value in values.items()}}
+
+
+def _moved(db: Session, move: Update, rows: Sequence[dict[str, Any]]) -> int:  # Any: what the move's columns hold
+    """Change rows that are still ours: same fence, expected state. How many were."""
+    return db.connection().execute(move, rows).rowcount
 
 
 def _move(before: Sequence[State], **values: Any) -> Update:  # Any: constants and expressions
@@ -351,6 +356,32 @@ def _going() -> ColumnElement[bool]:
     return Delivery.source.not_in(select(Switch.key).where(Switch.value == "off"))
 
 
+def _on() -> ColumnElement[bool]:
+    """Whether messages are sent at all."""
+    return ~exists().where(Switch.key == ALL, Switch.value == "off")
+
+
+_DUE = (  # made once, as the moves above
+    select(Delivery.id)
+    .where(
+        Delivery.state == "queued",
+        Delivery.lane.between(bindparam("first"), bindparam("last")),
+        Delivery.not_before <= bindparam("now"),
+        _going(),
+        _on(),
+    )
+    .order_by(Delivery.lane, Delivery.not_before, Delivery.id)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+_CLAIM = select(Delivery).from_statement(
+    update(Delivery)
+    .where(Delivery.id.in_(bindparam("ids", expanding=True)))
+    .values(state="claimed", fence=Delivery.fence + 1, lease_until=bindparam("lease"))
+    .returning(Delivery)
+)
+
+
 # --- the switch --------------------------------------------------------------------------------------------------
 
 
@@ -376,31 +407,35 @@ _TAKE = (
     update(Pace.__table__)  # type: ignore[arg-type]  # it is a table
     .where(
         Pace.channel == bindparam("of"),
-        or_(Pace.on != _new("on"), Pace.used < bindparam("most")),
+        or_(Pace.on != _new("on"), Pace.used + bindparam("count") <= bindparam("most")),
     )
     .values(
-        free_s=_FREE + bindparam("step_s"),
-        used=case((Pace.on == _new("on"), Pace.used + 1), else_=1),
+        free_s=_FREE + bindparam("taken_s"),
+        used=case((Pace.on == _new("on"), Pace.used), else_=0) + bindparam("count"),
         on=_new("on"),
     )
     .returning(Pace.free_s)
 )
 
 
-def take_place(db: Session, channel: str, on: date, *, rate: int, most: int, now: datetime) -> float | None:
-    """Take the next place of a channel that may be called `rate` times a second, 0 for any number.
+def take_places(
+    db: Session, channel: str, on: date, count: int, *, rate: int, most: int, now: datetime
+) -> float | None:
+    """Take the next places of a channel that may be called `rate` times a second, 0 for any number.
 
-    How many seconds until it comes; None when `most` calls of the day are used up.
+    How many seconds until the first comes; None when there are not so many left of the day's `most`.
     """
-    step_s, now_s = 1 / rate if rate else 0.0, now.timestamp()
-    values = {"of": channel, "most": most, "step_s": step_s, "new_on": on, "new_now_s": now_s}
+    taken_s, now_s = count / rate if rate else 0.0, now.timestamp()
+    values = {"of": channel, "count": count, "most": most, "taken_s": taken_s, "new_on": on, "new_now_s": now_s}
+    if count > most:
+        return None
     free_s = db.connection().scalar(_TAKE, values)
     if free_s is None and db.get(Pace, channel) is None:
         dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
         first = {"channel": channel, "free_s": now_s, "on": on, "used": 0}
         db.connection().execute(dialect.insert(Pace).values(first).on_conflict_do_nothing())
         free_s = db.connection().scalar(_TAKE, values)
-    return None if free_s is None else max(free_s - step_s - now_s, 0.0)
+    return None if free_s is None else max(free_s - taken_s - now_s, 0.0)
 
 
 def reached(db: Session, recipient: str, channel: str, most: int, since: datetime) -> bool:

@@ -3,7 +3,7 @@
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot import delivery
-from bot.commits import Commits
 from bot.delivery import Dispatcher
 from bot.messages import ChannelStopped, Media, Reply, TemporaryFailure, Undeliverable
 from bot.pacing import Pacer
@@ -194,19 +193,34 @@ def test_with_sending_off_nothing_leaves(sessions: sessionmaker[Session]) -> Non
     assert machine.drain() == {"accepted": 1}
 
 
+def test_stopping_holds_up_a_broadcast_that_is_under_way(sessions: sessionmaker[Session]) -> None:
+    """It went on to the last recipient once: only its beginning asked whether anything is sent."""
+    for number in range(12):
+        put(sessions, f"wechat:{number}", "通知", source=f"broadcast:{number}", lane="notice")
+
+    def stop(_address: str) -> None:
+        with transaction(sessions) as db:
+            deliveries.switch_sending(db, False, "发错了", NOW)
+
+    wechat = Platform(name="wechat", answer=stop)
+    machine = dispatcher(sessions, Clock(), wechat)
+    assert machine.drain() == {"accepted": len(wechat.got)}
+    assert len(wechat.got) <= machine.workers
+
+
 def test_what_a_crash_left_claimed_is_sent_and_what_was_in_hand_is_unknown(sessions: sessionmaker[Session]) -> None:
     put(sessions, "wechat:one", "甲")
     put(sessions, "wechat:two", "乙")
     with transaction(sessions) as db:
-        first, second = deliveries.claim(db, NOW, 10, [0, 1, 2, 3])
-        assert deliveries.hand(db, second, "wechat", NOW)
+        first, second = deliveries.claim(db, NOW, 10, 0)
+        assert deliveries.hand(db, [(second, "wechat")], NOW)
     later = Clock(NOW + timedelta(minutes=5))
     wechat = Platform(name="wechat")
     assert dispatcher(sessions, later, wechat).drain() == {"queued": 1, "unknown": 1, "accepted": 1}
     assert [text for _, text, _ in wechat.got] == ["甲"]
     with transaction(sessions) as db:
-        assert not deliveries.accepted(db, first, "late", later.now), "somebody else finished it"
-        assert deliveries.accepted(db, second, "late", later.now), "its worker knows after all"
+        assert not deliveries.accepted(db, [(first, "late")], later.now), "somebody else finished it"
+        assert deliveries.accepted(db, [(second, "late")], later.now), "its worker knows after all"
 
 
 def test_a_broadcast_leaves_room_for_what_people_wait_for(sessions: sessionmaker[Session]) -> None:
@@ -238,6 +252,21 @@ def test_what_is_queued_goes_out_at_once(sessions: sessionmaker[Session], monkey
     put(sessions, "wechat:a")
     assert sent.wait(30)
     machine.stop()
+
+
+def test_a_full_commit_leaves_no_sender_idle(sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "POLL_S", 3600)
+    senders = delivery.TOGETHER + 4
+    for number in range(senders):
+        put(sessions, f"wechat:{number}", "答复", lane="reply")
+    everyone = threading.Barrier(senders, timeout=60)
+
+    def answer(_address: str) -> None:
+        everyone.wait()
+
+    machine = dispatcher(sessions, Clock(), Platform(name="wechat", answer=answer))
+    machine.workers = senders
+    assert machine.drain() == {"accepted": senders}
 
 
 def test_looking_waits_for_no_writer(sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,13 +312,15 @@ def test_a_channel_is_called_no_faster_than_it_allows(sessions: sessionmaker[Ses
 
     def waits(channel: str, at: datetime) -> list[float]:
         with transaction(sessions) as db:
-            places = [pacer.place(db, channel, Delivery(lane=0), at) for pacer in pacers]
+            places = [one for pacer in pacers for one in pacer.places(db, channel, 0, ["a", "b"], at)]
         return [round(one, 3) for one in places if isinstance(one, float)]
 
-    assert waits("telegram", NOW) + waits("telegram", NOW) == [0.0, 0.05, 0.1, 0.15]
-    assert waits("wechat", NOW) == [0.0, 0.0]
-    assert waits("telegram", NOW + timedelta(seconds=10)) == [0.0, 0.05]
-    assert waits("telegram", NOW - timedelta(hours=25)) == [0.0, 0.05], "a clock that was wrong holds nobody up"
+    assert waits("telegram", NOW) + waits("telegram", NOW) == [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35]
+    assert waits("wechat", NOW) == [0.0] * 4
+    assert waits("telegram", NOW + timedelta(seconds=10)) == [0.0, 0.05, 0.1, 0.15]
+    assert waits("telegram", NOW - timedelta(hours=25)) == [0.0, 0.05, 0.1, 0.15], (
+        "a clock that was wrong holds nobody up"
+    )
 
 
 def test_a_person_is_sent_no_more_than_a_platform_takes_however_many_send(sessions: sessionmaker[Session]) -> None:
@@ -306,38 +337,38 @@ def test_a_person_is_sent_no_more_than_a_platform_takes_however_many_send(sessio
     assert len({text for _, text, _ in wecom.got}) == 8
 
 
-@pytest.mark.parametrize("broken", ["one", "all"])
-def test_a_note_that_fails_undoes_no_other(sessions: sessionmaker[Session], broken: str) -> None:
-    """Notes that are committed together: the one that fails tells its own thread alone."""
-    commits, going, begun = Commits(sessions=sessions), threading.Event(), threading.Event()
+@pytest.mark.expects_error
+@pytest.mark.parametrize("at", ["the guard", "the result"])
+def test_a_message_that_fails_undoes_no_other(
+    sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """Messages that are noted together: one that fails is left to the next sweep, and the others go on."""
+    for number in range(6):
+        put(sessions, f"wechat:{number}", f"答复{number}", source=f"item:{number}")
 
-    def note(name: str) -> Callable[[Session], str]:
-        def work(db: Session) -> str:
-            if name == "first":
-                begun.set()
-                assert going.wait(30)
-            deliveries.put(
-                db, source="ruling:1", recipient=f"web:{name}", lane="notice", reply={}, why="", now=NOW
-            )  # fmt: skip
-            if name == "bad" or (broken == "all" and name != "first"):
-                raise ValueError(name)
-            return name
+    def guard(db: Session, delivery: Delivery) -> None:
+        if at == "the guard" and delivery.recipient == "wechat:3":
+            raise ValueError(at)
 
-        return work
+    accepted = deliveries.accepted
 
-    with ThreadPoolExecutor(4) as pool:
-        first = pool.submit(commits.run, note("first"))
-        assert begun.wait(30)
-        others = [pool.submit(commits.run, note(name)) for name in ("good", "bad", "fine")]
-        while len(commits._waiting) < 3:  # until all three are sure to be committed together
-            pass
-        going.set()
-        assert first.result(timeout=30) == ["first"]
-        failed = [str(one.exception(timeout=30) or "") for one in others]
-    assert failed == (["", "bad", ""] if broken == "one" else ["good", "bad", "fine"])
+    def note(db: Session, taken: Sequence[tuple[Delivery, str]], now: datetime) -> int:
+        if at == "the result" and "wechat:3" in [one.recipient for one, _ in taken]:
+            raise ValueError(at)
+        return accepted(db, taken, now)
+
+    monkeypatch.setattr(deliveries, "accepted", note)
+    wechat, clock = Platform(name="wechat"), Clock()
+    machine = dispatcher(sessions, clock, wechat, guards={"item": guard})
+    machine.workers = 4
+    assert machine.drain() == {"accepted": 5}
+    clock.now += timedelta(minutes=2)
+    left = {"the guard": ("claimed", {"queued": 1}, 5), "the result": ("handing", {"unknown": 1}, 6)}
+    state, swept, got = left[at]
     with transaction(sessions) as db:
-        kept = {one.recipient for one in db.scalars(select(Delivery))}
-    assert kept == {"web:first"} | ({"web:good", "web:fine"} if broken == "one" else set())
+        assert db.scalars(select(Delivery.state).where(Delivery.recipient == "wechat:3")).one() == state
+        assert deliveries.sweep(db, clock.now) == swept
+    assert len({address for address, _, _ in wechat.got}) == len(wechat.got) == got
 
 
 def test_a_preferred_channel_is_tried_first(sessions: sessionmaker[Session]) -> None:

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+import structlog
+
 from bot.channels.wechat import Wechat
-from bot.commits import Commits
 from bot.delivery import Dispatcher
 from bot.messages import ChannelStopped, TemporaryFailure
 from bot.pacing import Pacer
@@ -54,7 +55,7 @@ def _die_at(point: str) -> None:
         return run
 
     if point == "claimed":
-        Dispatcher._deliver = before(Dispatcher._deliver)  # type: ignore[method-assign]
+        deliveries.claim = after(deliveries.claim)
     elif point == "before the note":
         deliveries.hand = after(deliveries.hand)
     elif point == "noted":
@@ -64,7 +65,7 @@ def _die_at(point: str) -> None:
     elif point == "before the result":
         deliveries.accepted = after(deliveries.accepted)
     elif point == "finished":
-        Commits._commit = after(Commits._commit)  # type: ignore[method-assign]
+        Dispatcher._note = after(Dispatcher._note)  # type: ignore[method-assign]
     else:
         raise ValueError(point)
 
@@ -107,6 +108,7 @@ def _wait(child: int) -> int:
 
 def main() -> None:
     url, platform = sys.argv[1:]
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         command = json.loads(line)

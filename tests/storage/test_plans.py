@@ -34,7 +34,7 @@ ASKED: dict[str, Callable[[Session, int], object]] = {
     "conversations.spoke_at": lambda db, body: conversations.spoke_at(db, "web", "a"),
     "deliveries.collect": lambda db, body: deliveries.collect(db, ["web:a", "person:1"], "web", NOW, {}),
     "deliveries.due": lambda db, body: deliveries.due(db, NOW),
-    "deliveries.claim": lambda db, body: deliveries.claim(db, NOW, 20, (0, 1, 2, 3)),
+    "deliveries.claim": lambda db, body: deliveries.claim(db, NOW, 20, 15),
 }
 
 
