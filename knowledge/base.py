@@ -371,7 +371,7 @@ def _check_entries(base: KnowledgeBase, problems: Problems) -> None:
 
 _PHRASES = (
     "unverified in_force not_yet repealed superseded repealed_clause repealed_for not_yet_clause passed central_only expense_binds ask_province near_miss unknown unlisted_expense"
-    " uncovered_case slot_money slot_ratio slot_count slot_date slot_duration slot_phone slot_consequence clause_found unchecked"
+    " uncovered_case slot_money slot_ratio slot_count slot_size slot_name slot_frequency slot_date slot_duration slot_phone slot_consequence clause_found unchecked"
 )
 
 

@@ -14,8 +14,8 @@ PROVINCE_DECIDES = "duty-prov-standard"  # the entry on who details directions a
 RULE_BONUS = 0.10  # for an entry whose rule can use a number that the question states
 FULL_LENGTH = 16  # characters; a shorter follow-up leans more on the question before
 CLAUSE_BONUS = 0.15  # for a follow-up that stays within the clause of the answer before
-ASKED_MARGIN = 0.14  # the same where the refusal is of another kind than what is asked
-ABSENT_MARGIN, FOREIGN_MARGIN = 0.06, 0.05  # a refusal must be so much nearer than an answer that fits as well
+ASKED_MARGIN = 0.14  # how far behind a refusal a fact may be that alone answers in kind what is asked
+FOREIGN_MARGIN = 0.05  # the same of foreign words
 LEAD, GAP, FOREIGN, LACKING = 1.9, 3.8, 1.1, 1.1  # weights of the confidence, its score counting 1
 BESIDE = 0.30  # the same within one clause
 NEIGHBOUR = 0.15  # how far behind an entry may be that holds the value asked for
@@ -159,7 +159,8 @@ _TELLING = {"rate", "disbursement_rate", "use_rate", "pre_allocated", "poverty_a
 def _rule_bonus(asked: Asked, match: Match, told: set[str]) -> float:
     """More for an entry whose rule can use the numbers told, again when they decide it, again when it is named."""
     rule = asked.kb.rule_of.get(match.entry.id)
-    if rule is None or not told & set(rule.facts):
+    how = asked.question.slots == {"form"} and not asked.question.yes_no  # 多出的钱咋处理 is decided by no number
+    if rule is None or how or not told & set(rule.facts):
         return 0.0
     known = known_for(rule.facts, asked.question.facts, asked.remembered)
     named = any(word in asked.question.official for word in rule.words)
@@ -174,9 +175,12 @@ def _asked_of(question: Question, rival: Match, refusal: Match) -> bool:
 
 
 def best_match(asked: Asked, matches: list[Match]) -> Match:
-    """The match to act on: what a rule can decide with the numbers given comes first, a refusal only when ahead."""
+    """The match to act on: what a rule can decide with the numbers given comes first.
+
+    A refusal that is nearest gives way only to a fact that answers in kind.
+    """
     question, matcher = asked.question, asked.kb.matcher
-    told = set(question.facts) & (_TELLING | ({"submitted_on"} if question.yes_no else set()))
+    told = set(question.facts) & (_TELLING | ({"submitted_on", "done_on"} if question.yes_no else set()))
     if "rate" in told:
         told |= {"disbursement_rate", "use_rate"}
     lifted = [replace(match, score=match.score + _rule_bonus(asked, match, told)) for match in matches]
@@ -185,8 +189,8 @@ def best_match(asked: Asked, matches: list[Match]) -> Match:
     if top.entry.absent:
         rival = next((match for match in lifted if not match.entry.absent), None)
         hard = question.slots & HARD_SLOTS
-        margin = ASKED_MARGIN if rival and _asked_of(question, rival, top) else ABSENT_MARGIN
-        if rival and rival.score > top.score - margin and (not hard or hard & gives(rival.entry)):
+        near = rival is not None and rival.score > top.score - ASKED_MARGIN
+        if rival and near and _asked_of(question, rival, top) and (not hard or hard & gives(rival.entry)):
             fits = matcher.foreign(question, rival.entry) <= matcher.foreign(question, top.entry) + FOREIGN_MARGIN
             return rival if fits else top
     return top

@@ -24,7 +24,7 @@ _SPEND = re.compile(
     r"花|列|报|支付|支出|开支|走账|入账|买|购|租|修|盖|建|装|充值|投入|出钱|发|付|补|支持|覆盖|提|请|雇|聘|招|吃饭|做|搞|弄|用|够"
 )
 _DEED = re.compile(
-    r"列支|报销|报账|开支|走账|买|购置?|采购|(?<!出)租(?!金|出)|修(?!改)|盖|建(?!档|立|账|议)|装修|充值|投入|出钱|发(?:放|钱|工资|奖)|雇|聘|提取"
+    r"列支|报销|报账|开支|走账|(?:采?购置?|买)(?!了?的)|(?<!出)租(?!金|出)|修(?!改)|盖|建(?!档|立|账|议)|装修|充值|投入|出钱|发(?:放|钱|工资|奖)|雇|聘|提取"
 )
 _FRAME = re.compile(
     r"能不能|可不可以|能|可以|可否|行不行|行吗|行不|允许|算不算|属不属于|支持|合规|够得着|给补|补不补|列不列|报不报|吗|不$|么$|呢"
@@ -41,6 +41,13 @@ class Expense:
     names: tuple[str, ...]
     statement: str
     cites: tuple[Cite, ...]
+
+
+# What a question compares its object with is not the object: 拍视频算不算买流量.
+_COMPARED = re.compile(
+    r"(?:(?<!不)算不?算|属不属于|是否属于|(?<![不预])算(?:是|成|作)?|属于)(?!数|了|达标|合规|完)[^，。？]+$"
+)
+_FEE = re.compile(r"[一-龥]{2}费(?!用|县|时)")
 
 
 def is_about_spending(text: str) -> bool:
@@ -89,6 +96,7 @@ def find_expense(rows: Sequence[Expense], text: str) -> tuple[Expense, str] | No
     distribution centre is still wages).
     """
     text = text.replace("政府网站", "")  # where things are made public, nothing that is bought
+    text = _COMPARED.sub("", text) or text
     hits = sorted(
         ((text.find(name), name, row) for row in rows for name in row.names if name in text),
         key=lambda hit: -len(hit[1]),
@@ -99,5 +107,11 @@ def find_expense(rows: Sequence[Expense], text: str) -> tuple[Expense, str] | No
             kept.append((start, name, row))
     if not kept:
         return None
-    _, name, row = min(kept, key=lambda hit: (_STRICTNESS.index(hit[2].outcome), -len(hit[1])))
+    start, name, row = min(kept, key=lambda hit: (_STRICTNESS.index(hit[2].outcome), -len(hit[1])))
+    if row.outcome != FORBIDDEN and (fee := _FEE.search(text, start + len(name))) and not _overlaps(fee.span(), kept):
+        return None  # 学员考直播销售员证，报名费: the fee is the expense, and no row names it
     return row, name
+
+
+def _overlaps(span: tuple[int, int], hits: Sequence[tuple[int, str, Expense]]) -> bool:
+    return any(start < span[1] and span[0] < start + len(name) for start, name, _ in hits)

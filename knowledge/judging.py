@@ -14,6 +14,7 @@ from knowledge.rules import Case, Rule
 
 STATED_CASES = 3  # up to so many possible cases are all stated
 PLAIN_QUESTION = 24  # characters
+KNOWN_FROM = 1.1  # from this score an entry knows the question better than a list of expenses
 _FLIP: dict[Verdict, Verdict] = {"yes": "no", "no": "yes"}
 
 # --- expenses ----------------------------------------------------------------------------------------------------
@@ -24,7 +25,7 @@ def judge_expense(asked: Asked, top: Match) -> Answer | None:
     question, before = asked.question, asked.before
     spending = is_about_spending(question.text)
     refused = top.entry.absent and question.yes_no and spending  # a missing amount does not answer 审计费能列吗
-    if question.slots & HARD_SLOTS or (top.sure and not refused):
+    if question.slots & HARD_SLOTS or ((top.sure or top.score >= KNOWN_FROM) and not refused):
         return None
     found = find_expense(asked.kb.expenses, question.text)
     if found is None:
@@ -125,7 +126,9 @@ def _stated(asked: Asked, rule: Rule, match: Match, cases: list[Case], known: Ma
 
 _NAMES_A_RATE = re.compile(r"验收|申报|再报|拨付|使用|支付|花")
 _MONEY_RATE = re.compile(r"资金|钱|款|率|进度|我们|才|只有|刚到|^\d+(?:\.\d+)?%\W*$|不对")
-_OTHER_RATE = re.compile(r"覆盖|增速|增长|提取?\d|补助|补贴|经费|配套|占比|满意|质保|预付|利率|贫困")
+_OTHER_RATE = re.compile(
+    r"覆盖|自筹|自己出|完成\d|完工|监理|付\d|付[^，。]{0,4}款|增速|增长|提取?\d|补助|补贴|经费|配套|占比|满意|质保|预付|利率|贫困"
+)
 
 
 def judge_both_rates(asked: Asked, top: Match) -> Answer | None:

@@ -53,7 +53,7 @@ SEMANTIC = Weights(
     body=0.40,
     refuse_from=0.62,
     alone_from=1.05,
-    answer_from=0.25,
+    answer_from=0.40,
     sure=0.76,
     yes_from=0.45,
 )
@@ -72,6 +72,7 @@ _GIVES = {
     "money": re.compile(r"\d(?:万|亿)?元"),
     "date": re.compile(r"\d{1,2}月(?:\d{1,2}日|底|中旬|初)|上半年|年底|当年|季度|不做统一要求"),
     "duration": re.compile(r"\d+天"),
+    "frequency": re.compile(r"定期"),
     "consequence": re.compile(r"取消|收回|自动放弃|不得验收|督促其整改|责任"),
     "phone": re.compile(r"\d{6,}|zhxcfwyy"),
     "count": re.compile(r"\d+-?\d*个|一名|\d+名|\d+家|[二三四五六七八九]项|[两二三四五六七八九]条"),

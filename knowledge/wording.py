@@ -50,8 +50,9 @@ class Wording:
         """The antonyms of which a text has only the one word, and those of which it has only the other."""
         one = other = 0
         for number, (a, b) in enumerate(self.antonyms):
-            if (a in text) != (b in text):
-                one, other = one | (a in text) << number, other | (b in text) << number
+            has_a, has_b = a in text.replace(b, "") if a in b else a in text, b in text  # 非贫困县 is no 贫困县
+            if has_a != has_b:
+                one, other = one | has_a << number, other | has_b << number
         return one, other
 
     def opposed(self, one: str, other: str) -> bool:

@@ -103,6 +103,16 @@ def test_a_negated_question_turns_the_verdict_round(kb: KnowledgeBase, question:
     assert (found.modal, found.verdict) == ("denied", verdict)
 
 
+def test_what_an_expense_is_compared_with_is_not_the_expense(kb: KnowledgeBase) -> None:
+    found = answer(kb, "请网红拍视频推广算不算买流量", on=MAY)
+    assert (found.route, found.verdict) == ("rule:expense:expense-live-promotion", "conditional")
+
+
+def test_a_fee_that_no_row_names_is_not_judged_by_the_word_before_it(kb: KnowledgeBase) -> None:
+    assert find_expense(kb.expenses, "学员去考直播销售员证，报名费给报销吗") is None
+    assert find_expense(kb.expenses, "直播带货培训的讲师费能列吗") is not None
+
+
 UNLISTED = ["钢琴", "烟花", "望远镜", "乐器", "手表"]
 
 

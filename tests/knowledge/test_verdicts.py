@@ -8,7 +8,7 @@ import pytest
 from knowledge.answer import answer
 from knowledge.base import KnowledgeBase
 from knowledge.matching import OTHERWISE, SUFFICES, UNRELATED, bearing
-from knowledge.question import Force, Leaning, leaning
+from knowledge.question import Force, Leaning, leaning, slots
 
 JUNE = date(2020, 6, 1)
 FORCES: tuple[Force, ...] = ("may", "must", "enough", "is")
@@ -67,6 +67,11 @@ def test_a_form_bears_on_a_question_by_force_and_is_turned_when_one_of_them_is(
         ("摆满产品是不是不符合要求", "may", True),
         ("站点不用村村都有，服务到了就行对吧", "must", True),
         ("教材要钱不", "is", False),
+        ("15年的示范县 县里自己组织人验 不请外面机构也行吧", "must", True),
+        ("拿老厂房改一改做中心，没毛病吧", "may", False),
+        ("物流补贴不用定哪年退坡吧，一直给下去多好", "must", True),
+        ("晚两天报名单就算放弃了吧", "is", False),
+        ("干得好的县到底有没有奖励", "is", False),
     ],
 )
 def test_what_a_question_asks_of_an_act_is_read_from_its_words(text: str, force: Force, turned: bool) -> None:
@@ -120,3 +125,37 @@ def test_where_the_epidemic_is_bad_the_evaluation_may_wait(kb: KnowledgeBase) ->
 def test_what_a_question_infers_from_a_clause_is_not_confirmed(kb: KnowledgeBase, text: str) -> None:
     found = answer(kb, text, on=JUNE)
     assert found.kind != "chat" and found.verdict != "yes"
+
+
+@pytest.mark.parametrize(
+    ("text", "slot"),
+    [
+        ("系统里的数据每周几更新", "date"),
+        ("标识牌做多大", "size"),
+        ("项目审计由哪家会计师事务所做", "name"),
+        ("司里对接的人姓啥", "name"),
+        ("智慧乡村 报数 周报 月报", "frequency"),
+        ("名单报晚了后果是啥", "consequence"),
+    ],
+)
+def test_a_value_that_no_clause_states_is_asked_for(kb: KnowledgeBase, text: str, slot: str) -> None:
+    assert slots(text) == {slot}
+    assert slot == "consequence" or answer(kb, text, on=date(2020, 5, 1)).kind == "abstain"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "帮我写一首诗",
+        "县里凭什么规定站点每月要卖满两万",
+        "邻县的物流细则为什么跟我们县的不一样",
+        "示范资格被撤了不服，能要求听证吗",
+        "收回资金的决定下来了能不能复议",
+        "项目只完成六成，监理认定后先付六成款，行不行",
+        "预下达7个最后核给5个，多出的钱咋处理",
+    ],
+)
+def test_no_number_and_no_nearest_clause_stands_in_for_what_is_unwritten(kb: KnowledgeBase, text: str) -> None:
+    found = answer(kb, text, on=date(2020, 5, 1))
+    assert not found.route.startswith("rule:")
+    assert found.kind == "abstain" or found.route in ("rect-part-payment", "proc-adjust-fund")

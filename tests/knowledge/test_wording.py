@@ -77,6 +77,12 @@ def test_opposed(words: Wording, one: str, other: str, opposed: bool) -> None:
     assert words.opposed(one, other) is opposed
 
 
+def test_a_word_that_holds_its_antonym_is_no_antonym_of_itself() -> None:
+    words = Wording(antonyms=(("贫困县", "非贫困县"),))
+    assert words.opposed("贫困县看什么", "非贫困县看什么")
+    assert not words.opposed("非贫困县看什么", "非贫困县报什么")
+
+
 def test_a_word_in_two_places_is_reported(tmp_path: Path) -> None:
     _, problems = load(tmp_path, "terms:\n  拨付: [打款]\n  收回: [打款]\n")
     assert problems == ["synonyms.yaml：打款：同时归入“拨付”和“收回”，请只留一处。"]
