@@ -8,6 +8,7 @@ import hmac
 import os
 import re
 import unicodedata
+from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -39,9 +40,23 @@ class Rekeyed:
 
 def encrypt(db: Session, value: str) -> str:
     """A value as it is stored: the algorithm's prefix and base64 of nonce and ciphertext."""
-    nonce = os.urandom(_NONCE)
+    nonce = _nonce()
     sealed = _cipher(db.info["data_key"]).encrypt(nonce, value.encode(), PREFIX.encode())
     return PREFIX + base64.b64encode(nonce + sealed).decode()
+
+
+_NONCES: deque[bytes] = deque()
+os.register_at_fork(after_in_child=_NONCES.clear)
+
+
+def _nonce() -> bytes:
+    """Random bytes that are used once. Each draw hands the interpreter to other threads, so many are drawn at a time."""
+    try:
+        return _NONCES.popleft()
+    except IndexError:
+        drawn = os.urandom(_NONCE * 512)
+        _NONCES.extend(drawn[start : start + _NONCE] for start in range(_NONCE, len(drawn), _NONCE))
+        return drawn[:_NONCE]
 
 
 def decrypt(db: Session, stored: str) -> str:

@@ -1,6 +1,8 @@
 """Personal values: encrypted at rest, gone when erased, absent from the log, readable again after a change of keys."""
 
+import os
 import uuid
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -278,3 +280,18 @@ def test_what_waits_for_more_ends_with_the_role_that_it_was_written_for(
         people.end_role(db, db.get_one(Role, head.id), JUNE)
     assert "样例" not in say("结果") and "样例" not in say("更多")
     turns.stop()
+
+
+def test_no_nonce_is_used_twice_nor_by_a_process_forked_off() -> None:
+    assert len({secrets._nonce() for _ in range(2000)}) == 2000
+    readable, writable = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # from 3.12 on: other threads of the tests do not go along
+        child = os.fork()
+    if not child:
+        os.write(writable, secrets._nonce())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(readable, 100) not in set(secrets._NONCES)
+    os.close(readable)
+    os.close(writable)
