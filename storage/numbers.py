@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, select
 from sqlalchemy.orm import Session
 
 from storage import bodies, items, scope
@@ -125,8 +125,8 @@ def _grouped(db: Session, on: date) -> Select[*tuple[Any, ...]]:  # Any: a row o
     return (
         select(
             Item.body_id, Item.batch_year, Item.state, func.count(), _count(Item.due_on < on), _count(Item.first_due_on < on),
-            _count(Item.returns == 0), func.sum(Item.round), func.count(Item.recurs_of), func.sum(Item.county_s),
-            func.sum(Item.province_s), func.sum(changed_s),
+            _count(Item.returns == 0), func.sum(Item.round), func.count(Item.recurs_of), _sum(Item.county_s),
+            _sum(Item.province_s), _sum(changed_s),
         )
         .where(Item.state != "withdrawn")
         .group_by(Item.body_id, Item.batch_year, Item.state)
@@ -137,16 +137,21 @@ def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return func.count().filter(condition)
 
 
+def _sum(column: Any) -> ColumnElement[int]:  # Any: a column or a function of one
+    """A sum as a plain number: PostgreSQL's would come as decimals, which take long to read and to add."""
+    return cast(func.sum(column), BigInteger)
+
+
 def _added(
     state: str, count: int, late: int, late_first: int, never_returned: int, rounds: int, recurring: int,
-    county_s: int, province_s: int, changed_s: float, *, now_s: int,
+    county_s: int, province_s: int, changed_s: int, *, now_s: int,
 ) -> dict[str, int]:  # fmt: skip
     """What so many items of one state add to each of the numbers, which `changed_s` sums the last changes of.
 
     In the fields' order, as plain values: there are thousands of them to be summed.
     """
     issued, done, unfinished = state != "draft", state in items.DONE, state in items.OPEN
-    since_s = count * now_s - int(changed_s)
+    since_s = count * now_s - changed_s
     return {
         "drafts": count * (not issued),
         "counted": count * issued,
