@@ -21,10 +21,11 @@ from bot.projects import MIME as EXCEL
 from bot.settings import Paths, Province, Settings, Web
 from bot.turns import TurnThread
 from knowledge.base import KnowledgeBase
-from storage import bindings, bodies, facts, funds, people
+from storage import bodies, facts, funds
 from storage.db import transaction
 from storage.funds import Sums
 from storage.scope import SYSTEM, serving
+from tests.seats import seat
 
 NOW = datetime(2020, 4, 24, 2, tzinfo=UTC)
 REPORT = "举报电话0931-0000000（样例号码）"
@@ -56,14 +57,7 @@ class Office:
         self.turns = TurnThread(assistant(self.kb, chosen), self.sessions)
 
     def person(self, who: str, role: str, body_id: int | None = None, division: str | None = None) -> None:
-        with transaction(self.sessions) as db, serving(db, SYSTEM):
-            if division:
-                bodies.division(db, division)
-            made, _ = people.find_or_add(db, name=f"样例{who}", body_id=body_id, now=NOW)
-            people.give_role(db, made, role, body_id=body_id, division_code=division, now=NOW)
-            bindings.bind(db, made, "terminal", who, NOW)
-            made.consent, made.consent_at, made.verified_at, made.seen_at = "2026-1", NOW, NOW, NOW
-            self.ids[who] = made.id
+        self.ids[who] = seat(self.sessions, who, role, NOW, body_id=body_id, division=division)
 
     def reply(self, who: str, text: str, media: tuple[Media, ...] = ()) -> Reply:
         self.now += timedelta(seconds=1)

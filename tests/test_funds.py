@@ -13,13 +13,14 @@ from bot.app import Desk
 from bot.inputs import amount, day
 from bot.installation import open_database
 from bot.settings import Paths, Settings
-from storage import bindings, bodies, facts, funds, people
+from storage import bodies, facts, funds, people
 from storage.db import transaction
 from storage.funds import Sums
 from storage.models import Audit, Fact, Fund
 from storage.scope import SYSTEM, serving
 from tests.commands import Program
 from tests.conftest import Talk
+from tests.seats import seat
 
 JULY = datetime(2020, 7, 1, 4, tzinfo=UTC)
 NAMES = {"620522": "秦安县", "620521": "清水县", "430424": "衡东县"}
@@ -54,14 +55,7 @@ def county(
 
 def person(running: Desk, role: str, who: str, body_id: int | None = None, division: str | None = None) -> int:
     """Somebody with a role, bound to a terminal address."""
-    with transaction(running.sessions) as db, serving(db, SYSTEM):
-        if division:
-            bodies.division(db, division)
-        made, _ = people.find_or_add(db, name=f"样例{who}", body_id=body_id, now=JULY)
-        people.give_role(db, made, role, body_id=body_id, division_code=division, now=JULY)
-        bindings.bind(db, made, "terminal", who, JULY)
-        made.consent, made.consent_at, made.verified_at, made.seen_at = "2026-1", JULY, JULY, JULY
-        return made.id
+    return seat(running.sessions, who, role, JULY, body_id=body_id, division=division)
 
 
 def rows(running: Desk, table: type) -> list:  # type: ignore[type-arg]  # rows of whichever table

@@ -14,10 +14,11 @@ from bot.settings import Settings
 from bot.turns import TurnThread
 from handlers import rectification, review, updates
 from knowledge.base import KnowledgeBase
-from storage import bindings, bodies, evidence, items, people
+from storage import bodies, evidence, items, people
 from storage.db import transaction
 from storage.models import Conversation, Delivery, File, Item, ItemUnit, Person, Unit
 from storage.scope import SYSTEM, serving
+from tests.seats import seat
 
 NOW = datetime(2020, 5, 6, 2, tzinfo=UTC)
 PROBLEMS = ("两个站点停运", "培训没有回访记录", "资金未设专账", "项目未贴标识", "物流未整合")
@@ -33,14 +34,7 @@ class Office:
         self.last: dict[str, Reply] = {}
 
     def person(self, who: str, role: str, body_id: int | None = None, division: str | None = None) -> None:
-        with transaction(self.sessions) as db, serving(db, SYSTEM):
-            if division:
-                bodies.division(db, division)
-            made, _ = people.find_or_add(db, name=f"样例{who}", body_id=body_id, now=NOW)
-            people.give_role(db, made, role, body_id=body_id, division_code=division, now=NOW)
-            bindings.bind(db, made, "terminal", who, NOW)
-            made.consent, made.consent_at, made.verified_at, made.seen_at = "2026-1", NOW, NOW, NOW
-            self.ids[who] = made.id
+        self.ids[who] = seat(self.sessions, who, role, NOW, body_id=body_id, division=division)
 
     def reply(self, who: str, text: str, *, media: int = 0) -> Reply:
         self.now += timedelta(seconds=1)
