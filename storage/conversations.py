@@ -4,12 +4,12 @@ What every turn asks is one statement made once. What it writes is put off until
 else, or to the commit, so that turns in one transaction write together. Both would else be most of a turn's time.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pydantic_core import from_json
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
@@ -31,7 +31,7 @@ from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 from sqlalchemy.sql.visitors import ExternallyTraversible, replacement_traverse
 
 from storage import bindings, deliveries, scope, secrets
-from storage.db import hold
+from storage.db import hold, json_text
 from storage.models import Base, Conversation, Exchange, Person
 
 PUSH = "push"
@@ -82,7 +82,6 @@ _EXCHANGE = select(Exchange.id).where(
 )
 # inline: a question's number would be of no use, and is not for everybody to see
 _RECORD_QUESTION = insert(_TABLES["question"]).values(exchange_id=_EXCHANGE.scalar_subquery()).inline()
-_JSON = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make an encoder for each
 _NEW = inspect(Conversation).class_manager.new_instance
 _OWED = "owed"  # the key in a session's info of what turns have put off
 _FORESEEN = "foreseen"  # and of what has been read for the turns to come
@@ -125,7 +124,7 @@ def reply(db: Session, exchange: Exchange) -> dict[str, Any]:
 
 
 def _reply(db: Session, stored: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(secrets.decrypt(db, stored))
+    found: dict[str, Any] = from_json(secrets.decrypt(db, stored))
     return found
 
 
@@ -135,7 +134,7 @@ def write(db: Session, exchange: Exchange, said: str, reply: Mapping[str, Any]) 
 
 
 def _encrypted(db: Session, said: str, reply: Mapping[str, Any]) -> tuple[str, str]:
-    return secrets.encrypt(db, said) if said else "", secrets.encrypt(db, _JSON(reply))
+    return secrets.encrypt(db, said) if said else "", secrets.encrypt(db, json_text(reply))
 
 
 def stored_reply(db: Session, channel: str, message_id: str) -> dict[str, Any] | None:
@@ -150,7 +149,7 @@ def foresee(db: Session, messages: Sequence[tuple[str, str, str]]) -> None:
     It is good until the transaction writes something.
     """
     asked = [_asked(*one) for one in messages]
-    rows = db.connection().execute(_ARRIVALS, {"asked": _JSON(asked)})
+    rows = db.connection().execute(_ARRIVALS, {"asked": json_text(asked)})
     db.info[_FORESEEN] = _changes(db), dict(zip(asked, rows, strict=True))
 
 

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from pydantic_core import from_json, to_json
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
@@ -76,6 +77,11 @@ class Gate:
 _GATES: WeakKeyDictionary[Engine, Gate] = WeakKeyDictionary()  # of SQLite databases
 
 
+def json_text(value: Any) -> str:  # Any: what JSON can hold
+    """A value as JSON, in about a third of the time of the standard library: every turn writes five."""
+    return to_json(value).decode()
+
+
 class Unfit(Exception):
     """The database cannot be relied on; the message says in Chinese what to change."""
 
@@ -101,6 +107,8 @@ class UTCDateTime(TypeDecorator[datetime]):
 
 def make_engine(url: str) -> Engine:
     """An engine for a database URL. `sqlite://` is a database in memory, shared by all its threads."""
+    # hide_parameters: an error's message must not carry what people typed into the log
+    options: dict[str, Any] = {"json_serializer": json_text, "json_deserializer": from_json, "hide_parameters": True}
     if not url.startswith("sqlite"):
         # LIMITS: a turn that waits longer has lost its reader already; better an apology than a queue that never ends
         return create_engine(
@@ -109,14 +117,12 @@ def make_engine(url: str) -> Engine:
             pool_size=20,  # of which each is kept: one that overflows is made and closed each time
             max_overflow=0,
             pool_pre_ping=True,
-            hide_parameters=True,
+            **options,
         )
-    in_memory = url in ("sqlite://", "sqlite:///:memory:")
-    options: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {}
+    if url in ("sqlite://", "sqlite:///:memory:"):
+        options["poolclass"] = StaticPool
     driver = sqlite_driver()
-    # An error's message must not carry what people typed into the log: hide_parameters.
-    connect = {"check_same_thread": False, "timeout": 30}
-    engine = create_engine(url, module=driver, connect_args=connect, hide_parameters=True, **options)
+    engine = create_engine(url, module=driver, connect_args={"check_same_thread": False, "timeout": 30}, **options)
     _GATES[engine] = Gate()
 
     @event.listens_for(engine, "connect")
