@@ -3,7 +3,6 @@
 wechatpy gives the message classes and renders the replies; what it parses has passed bot.channels.edge before.
 """
 
-import asyncio
 import re
 import secrets
 import threading
@@ -29,7 +28,7 @@ from bot.dialogue import apology
 from bot.messages import Inbound, InboundKind, Media, Reply, Undeliverable, cut
 from bot.settings import Wechat as Chosen
 from bot.texts import say
-from bot.turns import Outlook, TurnThread
+from bot.turns import Outlook, TurnThread, told
 from storage import bindings, conversations, deliveries
 from storage.db import reading
 
@@ -227,8 +226,7 @@ class Wechat:
             return say("wechat.busy")
         if outlook is not Outlook.SOON:
             until = 0.0
-        await asyncio.wait([asyncio.wrap_future(future)], timeout=max(until - time.monotonic(), 0.01))
-        if not future.done():
+        if not await told(future, max(until - time.monotonic(), 0.01)):
             return say("wechat.later")
         try:
             reply = future.result()

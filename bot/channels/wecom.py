@@ -29,7 +29,7 @@ from bot.dialogue import apology
 from bot.messages import ChannelStopped, Inbound, InboundKind, Media, Reply, TemporaryFailure, Undeliverable
 from bot.settings import Wecom as Chosen
 from bot.texts import say
-from bot.turns import TurnThread
+from bot.turns import TurnThread, told
 from storage import conversations
 from storage.db import reading, transaction
 
@@ -289,8 +289,7 @@ class Wecom:
         """The reply as text for the callback's answer; "" when it goes through the API."""
         ends_at = time.monotonic() + ANSWER_S
         turn = self._turns.submit(inbound)
-        await asyncio.wait([asyncio.wrap_future(turn)], timeout=ANSWER_S)
-        if not turn.done():
+        if not await told(turn, ANSWER_S):
             self._pool.submit(lambda: self._follow(inbound, _outcome(inbound, turn)))
             return ""
         reply = _outcome(inbound, turn)
