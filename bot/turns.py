@@ -36,10 +36,10 @@ from storage import conversations, scope
 from storage.db import hold, reading, transaction
 
 TOGETHER = 32  # turns in one commit on SQLite; more would make the first of them wait
-COMPANY_S = 0.004  # for which a few that wait are joined by others
+COMPANY_S, COMPANIES = 0.004, 4  # for which a few that wait are joined by others, and how often again
 THREADS = 4  # on PostgreSQL
 SOON, SOON_S = 200, 1.0  # turns that may be waited for, and how long the first of them may have waited
-SOON_NEW, SOON_NEW_S = 8, 0.05  # the same of new questions
+SOON_NEW, SOON_NEW_S = 6, 0.05  # the same of new questions
 MOST_LATE = 1000  # messages that are answered after the others; more are best sent again
 # Steps of Linux's nice. What comes is read before turns go on, lest it wait unread; turns go before new questions.
 TURNS_GIVE_WAY, PREPARING_GIVES_WAY = 10, 19
@@ -86,14 +86,22 @@ class _Lane:
         """Wait for messages and take some, `most` at most; none when the lane is closed and empty."""
         with self._changed:
             self._changed.wait_for(lambda: self.soon or self._late or self._closed)
-            crowd = 1 < len(self.soon) < most
-        if crowd:  # more are on their way: those that come by then share the commit
-            time.sleep(COMPANY_S)
+        self._await_company(most)
         with self._changed:
             first = self.soon or self._late
             taken = [first.popleft() for _ in range(min(most, len(first)))]
             self._changed.notify_all()
             return taken
+
+    def _await_company(self, most: int) -> None:
+        """While more and more wait, let those who are on their way share the commit."""
+        before = 1
+        for _ in range(COMPANIES):
+            came = len(self.soon)
+            if not before < came < most:
+                return
+            before = came
+            time.sleep(COMPANY_S)
 
     def crowded(self, most: int, longest_s: float) -> bool:
         """Whether `most` are to be answered soon already, or one of them has waited for `longest_s`."""
