@@ -6,6 +6,7 @@ from calendar import monthrange
 from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 
 import cn2an
 
@@ -95,6 +96,7 @@ _COMING_DAYS = {"明天": 1, "明日": 1, "后天": 2, "大后天": 3}
 _NEAR_DAYS = {"今天": 0, "今日": 0, "现在": 0, "昨天": 1, "昨日": 1, "前天": 2}
 
 
+@lru_cache(maxsize=1024)  # a workbook names few days, each many times
 def day(text: str, today: date) -> date:
     """A day up to now: 2020-06-30, 2020.6.30, 20200630, 6月30日, 6月底, 上月底, 今天. Raises ValueError.
 

@@ -157,9 +157,9 @@ def _table(worksheet: Any, sheet: Sheet, path: Path) -> Table:  # Any: openpyxl 
             )
     if worksheet.max_row > MOST_ROWS + header:  # rows that are numbered further apart are not counted before
         raise Unreadable(say("workbooks.too_many_rows", name=path.name, most=MOST_ROWS))
-    for cells in worksheet.iter_rows(min_row=header + 1, max_col=MOST_COLUMNS):
+    for cells in worksheet.iter_rows(min_row=header + 1, max_col=max(places.values())):  # empty cells cost too
         number = cells[0].row
-        read = {key: cells[place - 1] for key, place in places.items() if place <= len(cells)}
+        read = {key: cells[place - 1] for key, place in places.items()}
         row = Row(sheet=sheet, number=number, letters=letters, texts={key: text_of(one) for key, one in read.items()})
         if not any(row.texts.values()):
             continue

@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -19,6 +19,7 @@ from bot.texts import say
 from bot.workbooks import Column, Outcome, Problem, Row, Sheet, clean, day_number, one_for_each_cell, read, required
 from bot.workdays import LOCAL
 from storage import drafts
+from storage.db import among
 from storage.drafts import Draft
 from storage.items import CATEGORIES, KINDS, SOURCES, STATES, overdue_days
 from storage.models import Body, BodyYear, Evidence, Item, ItemEvent, ItemUnit, Milestone, Unit
@@ -122,14 +123,14 @@ class _Known:
 def load(db: Session, path: Path, now: datetime, told: Callable[[int, int], None] = lambda done, of: None) -> Loaded:
     """Read a list and put its new items on their bodies' lists; nothing is stored when any row has a fault.
 
-    `told` gets the rows checked and their number now and then. Raises Unreadable. The session must serve the program.
+    `told` gets the rows checked and their number now and then. Raises Unreadable.
     """
     table = read(path, [SHEET])[SHEET.name]
     outcome = Loaded(
         problems=[*table.problems, *required(table.rows)], ignored=table.ignored, token=uuid.uuid4().hex[:10]
     )
     numbers = {row[key] for row in table.rows for key in ("number", "recurs_of")}
-    known = _known(db, sorted(numbers), now.astimezone(LOCAL).date())
+    known = _known(db, numbers, now.astimezone(LOCAL).date())
     new: list[tuple[Row, Draft]] = []
     amended: list[tuple[Item, Draft, dict[str, list[str]]]] = []
     first: dict[tuple[int, int, str], int] = {}
@@ -156,7 +157,7 @@ def load(db: Session, path: Path, now: datetime, told: Callable[[int, int], None
     return outcome
 
 
-def _known(db: Session, numbers: Sequence[str], today: date) -> _Known:
+def _known(db: Session, numbers: Collection[str], today: date) -> _Known:
     places: dict[str, list[Body]] = defaultdict(list)
     for body in _bodies(db):
         for name in (body.name, body.division_code, _shown(body), f"{body.name}({body.division_code})"):
@@ -164,16 +165,14 @@ def _known(db: Session, numbers: Sequence[str], today: date) -> _Known:
     years: dict[int, set[int]] = defaultdict(set)
     for one in db.scalars(select(BodyYear)):
         years[one.body_id].add(one.batch_year)
-    found = [
-        item
-        for start in range(0, len(numbers), _AT_ONCE)
-        for item in db.scalars(select(Item).where(Item.number.in_(numbers[start : start + _AT_ONCE])))
-    ]
     problems: dict[tuple[int, int], list[tuple[str, str]]] = defaultdict(list)
-    for body_id, year, number, problem in db.execute(
-        select(Item.body_id, Item.batch_year, Item.number, Item.problem).order_by(Item.id)
-    ):
+    named: list[int] = []
+    listed = select(Item.id, Item.body_id, Item.batch_year, Item.number, Item.problem).order_by(Item.id)
+    for id_, body_id, year, number, problem in db.execute(listed):
         problems[body_id, year].append((number, problem))
+        if number in numbers:
+            named.append(id_)
+    found = list(db.scalars(select(Item).where(among(db, Item.id, named))))
     cells = _cells(db, found, places={body.id: body for listed in places.values() for body in listed})
     held = {(item.body_id, item.batch_year, item.number): (item, row) for item, row in zip(found, cells, strict=True)}
     return _Known(places=places, years=years, held=held, problems=problems, today=today)

@@ -8,11 +8,12 @@ import hmac
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 from sqlalchemy import Connection, MetaData, delete, event, exists, func, insert, select
@@ -27,7 +28,6 @@ KEPT_DAYS = 400  # a year with a margin, for 等保 and 网络安全法 第二�
 LATE = timedelta(hours=1)  # after this a row that is not sealed means that no sealer runs
 _BATCH = 500
 _RECORD = insert(Base.metadata.tables["audit"]).inline()
-_COLUMNS = [column.name for column in Base.metadata.tables["audit"].columns if column.name != "id"]
 ALL = 2**62  # for `behind`
 _BEHIND = 1_000  # how far below the newest sealed row the sealer looks for rows that were committed late
 _TRIES = 5
@@ -47,23 +47,37 @@ def record(
     reason: str = "",
 ) -> None:
     """Write down a change by the session's viewer. `subject` is `table:id`; `role` is the one that allowed it."""
+    change = Change(subject=subject, body_id=body_id, before=before, after=after)
+    record_all(db, action, [change], now=now, role=role, reason=reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One of many changes alike: `table:id`, the body whose row it is, and what the row said."""
+
+    subject: str
+    body_id: int | None
+    before: Mapping[str, Any] | None = None  # Any: JSON values, as above
+    after: Mapping[str, Any] | None = None
+
+
+def record_all(
+    db: Session, action: str, changes: Iterable[Change], *, now: datetime, role: str, reason: str = ""
+) -> None:
+    """Write down many changes alike by the session's viewer, a row for each."""
     viewer = viewer_of(db)
-    row = Audit(
-        at=now,
-        person_id=viewer.person_id,
-        role=role,
-        channel=viewer.channel,
-        action=action,
-        subject=subject,
-        body_id=body_id,
-        division_code=viewer.division if body_id is None else None,
-        before=_as_stored(before),
-        after=_as_stored(after),
-        reason=reason,
-    )
-    row.mac = _mac(db, "row", _content(row))
-    # at once and without its number: whoever makes a change need not see the trail (storage.policies)
-    db.connection().execute(_RECORD, {name: getattr(row, name) for name in _COLUMNS})
+    rows = [
+        SimpleNamespace(
+            at=now, person_id=viewer.person_id, role=role, channel=viewer.channel, action=action, subject=one.subject,
+            body_id=one.body_id, division_code=viewer.division if one.body_id is None else None,
+            before=_as_stored(one.before), after=_as_stored(one.after), reason=reason,
+        )
+        for one in changes
+    ]  # fmt: skip
+    for row in rows:
+        row.mac = _mac(db, "row", _content(row))
+    if rows:  # at once and without their numbers: whoever makes a change need not see the trail (storage.policies)
+        db.connection().execute(_RECORD, [vars(row) for row in rows])
 
 
 # --- the chain -------------------------------------------------------------------------------------------------------
@@ -266,7 +280,7 @@ def _as_stored(values: Mapping[str, Any] | None) -> dict[str, Any]:  # Any: JSON
     return stored
 
 
-def _content(row: Audit) -> list[Any]:  # Any: JSON values
+def _content(row: Audit | SimpleNamespace) -> list[Any]:  # Any: JSON values
     at = row.at.astimezone(UTC).isoformat(timespec="microseconds")
     who = [row.person_id, row.role, row.channel]
     about = [row.action, row.subject, row.body_id, row.division_code]

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage import audit, bindings, conversations, invitations, scope, secrets, visits
+from storage.db import among
 from storage.models import (
     Binding,
     Body,
@@ -127,6 +129,19 @@ def unit_of(db: Session, name: str, body_id: int | None) -> Unit:
             db.add(found)
             db.flush()
     return found
+
+
+def units_of(db: Session, wanted: Collection[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    """The units of these bodies and names; those that are missing are added."""
+    with scope.serving(db, scope.SYSTEM):
+        listed = (
+            select(Unit).where(among(db, Unit.body_id, {body_id for body_id, _ in wanted})).order_by(Unit.id.desc())
+        )
+        found = {(one.body_id, one.name): one for one in db.scalars(listed)}
+        new = {key: Unit(body_id=key[0], name=key[1]) for key in wanted if key not in found}
+        db.add_all(new.values())
+        db.flush()
+    return {key: (found | new)[key].id for key in wanted}
 
 
 def unit_name(db: Session, person: Person) -> str:

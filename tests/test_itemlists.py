@@ -16,7 +16,7 @@ from handlers.itemlists import SHEET
 from storage import bodies, drafts, items, milestones
 from storage.db import transaction
 from storage.models import Audit, Item, ItemEvent, ItemUnit, Milestone
-from storage.scope import SYSTEM, serving
+from storage.scope import SYSTEM, Grant, OutOfScope, Viewer, serving
 from tests.commands import Program
 
 NOW = datetime(2020, 4, 24, 4, tzinfo=UTC)
@@ -45,9 +45,13 @@ def county(sessions: sessionmaker[Session]) -> sessionmaker[Session]:
     return sessions
 
 
-def load(sessions: sessionmaker[Session], path: Path) -> itemlists.Loaded:
-    with transaction(sessions) as db, serving(db, SYSTEM):
+def load(sessions: sessionmaker[Session], path: Path, viewer: Viewer = SYSTEM) -> itemlists.Loaded:
+    with transaction(sessions) as db, serving(db, viewer):
         return itemlists.load(db, path, NOW)
+
+
+def officer_of(province: str) -> Viewer:
+    return Viewer(grants=(Grant(role="province_officer", body_id=None, division_code=province),))
 
 
 def export(sessions: sessionmaker[Session], path: Path) -> int:
@@ -121,7 +125,7 @@ def test_a_newer_list_amends_drafts_with_what_changed(county: sessionmaker[Sessi
         standard="三个站点恢复运营", kind="分阶段", due_on="2020-07-15", amount="", units="秦安县商务局", person="样例乙",
         stages="2020-06-20 完成装修；2020-05-31 完成选址",
     )  # fmt: skip
-    amended = load(county, filled(tmp_path / "in.xlsx", [newer]))
+    amended = load(county, filled(tmp_path / "in.xlsx", [newer]), officer_of("620000"))
     assert (amended.problems, amended.added, amended.changed) == ([], 0, 1)
     assert load(county, filled(tmp_path / "in.xlsx", [newer])).unchanged == 1
     with transaction(county) as db, serving(db, SYSTEM):
@@ -150,6 +154,20 @@ def test_a_list_names_the_item_whose_problem_came_back(county: sessionmaker[Sess
     with transaction(county) as db, serving(db, SYSTEM):
         assert db.scalars(select(Item.recurs_of).where(Item.number == "2")).one() == first.id
     assert load(county, again).unchanged == 1
+
+
+def test_an_officer_brings_in_their_own_province_alone(county: sessionmaker[Session], tmp_path: Path) -> None:
+    path = filled(tmp_path / "in.xlsx", [GOOD, with_(number="2")])
+    assert "没有登记" in load(county, path, officer_of("610000")).problems[0].wrong
+    assert load(county, path, officer_of("620000")).added == 2
+    with transaction(county) as db, serving(db, SYSTEM):
+        assert set(db.execute(select(Audit.action, Audit.role, Audit.body_id))) == {
+            ("item.draft", "province_officer", 1)
+        }
+        assert db.scalars(select(Item.number).join(ItemEvent, ItemEvent.item_id == Item.id)).all() == ["1", "2"]
+        draft = drafts.Draft(values={"body_id": 1, "due_on": None}, units=(), person="")
+        with serving(db, officer_of("610000")), pytest.raises(OutOfScope):
+            drafts.add(db, [draft], "token", NOW)
 
 
 def test_an_import_is_undone_until_somebody_has_acted(county: sessionmaker[Session], tmp_path: Path) -> None:
