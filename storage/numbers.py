@@ -5,15 +5,16 @@ Source: 商办建函〔2020〕144号 三.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Select, Subquery, cast, func, select
 from sqlalchemy.orm import Session
 
 from storage import bodies, items, scope
+from storage.db import among
 from storage.models import Body, Division, Item
 
 DAY_S = 86_400
@@ -96,26 +97,29 @@ def table(
 
     `on` is the local date that decides what is overdue; `within` a division's code, whose bodies are wanted.
     """
-    wanted = _grouped(db, on).where(items.own(scope.viewer_of(db)))
-    if within:
-        inside = select(Body.id).where(Body.division_code.startswith(scope.prefix_of(within)))
-        wanted = wanted.where(Item.body_id.in_(inside))
-    if body_id is not None:
-        wanted = wanted.where(Item.body_id == body_id)
-    if year is not None:
-        wanted = wanted.where(Item.batch_year == year)
-    found: dict[tuple[int, int], list[dict[str, int]]] = defaultdict(list)
-    for body, batch_year, *counted in db.execute(wanted):
-        found[body, batch_year].append(_added(*counted, now_s=int(now.timestamp())))
     places = {id_: (name, code) for id_, name, code in db.execute(select(Body.id, Body.name, Body.division_code))}
+    wanted = [
+        id_ for id_, (_, code) in places.items() if code.startswith(scope.prefix_of(within)) and body_id in (None, id_)
+    ]
+    counted = _counted(db, on).where(among(db, Item.body_id, wanted), items.own(scope.viewer_of(db)))
+    if year is not None:
+        counted = counted.where(Item.batch_year == year)
+    with scope.serving(db, scope.SYSTEM):  # of bodies that the viewer reads: not asked again for each of the items
+        found = db.execute(_summed(counted.subquery(), int(now.timestamp()))).all()
     rows = [
-        Row(body_id=body, place=places[body][0], code=places[body][1], batch_year=batch_year, numbers=_summed(counted))
-        for (body, batch_year), counted in found.items()
+        Row(
+            body_id=id_,
+            place=places[id_][0],
+            code=places[id_][1],
+            batch_year=batch_year,
+            numbers=Numbers(**dict(zip(Numbers.__dataclass_fields__, sums, strict=True))),
+        )
+        for id_, batch_year, *sums in found
     ]
     return sorted(rows, key=lambda row: (row.code, row.body_id, row.batch_year))
 
 
-def _grouped(db: Session, on: date) -> Select[*tuple[Any, ...]]:  # Any: a row of many columns
+def _counted(db: Session, on: date) -> Select[*tuple[Any, ...]]:  # Any: a row of many columns
     """Items counted by body, year and state: few rows, whatever the number of items.
 
     Nothing is asked of an item but what its index holds, and nothing about its state: of that there is one a row.
@@ -124,59 +128,45 @@ def _grouped(db: Session, on: date) -> Select[*tuple[Any, ...]]:  # Any: a row o
     changed_s = func.unixepoch(Item.changed_at) if sqlite else func.date_part("epoch", Item.changed_at)
     return (
         select(
-            Item.body_id, Item.batch_year, Item.state, func.count(), _count(Item.due_on < on), _count(Item.first_due_on < on),
-            _count(Item.returns == 0), func.sum(Item.round), func.count(Item.recurs_of), _sum(Item.county_s),
-            _sum(Item.province_s), _sum(changed_s),
+            Item.body_id, Item.batch_year, Item.state, func.count().label("some"),
+            func.count().filter(Item.due_on < on).label("late"),
+            func.count().filter(Item.first_due_on < on).label("late_first"),
+            func.count().filter(Item.returns == 0).label("never_returned"), func.sum(Item.round).label("rounds"),
+            func.count(Item.recurs_of).label("recurring"), func.sum(Item.county_s).label("county_s"),
+            func.sum(Item.province_s).label("province_s"), _whole(func.sum(changed_s)).label("changed_s"),
         )
         .where(Item.state != "withdrawn")
         .group_by(Item.body_id, Item.batch_year, Item.state)
     )  # fmt: skip
 
 
-def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return func.count().filter(condition)
+def _summed(counted: Subquery, now_s: int) -> Select[*tuple[Any, ...]]:  # Any: as above
+    """The fields of Numbers, in their order, by body and year."""
+    of = counted.c
+    since_s = of.some * now_s - of.changed_s  # how long the items of a row have been where they are
+
+    def sum_of(value: ColumnElement[int], *states: str) -> ColumnElement[int]:
+        """The sum over the items in these states; without any, over all that have been issued."""
+        of_these = of.state.in_(states) if states else of.state != "draft"
+        return _whole(func.coalesce(func.sum(value).filter(of_these), 0))
+
+    return select(
+        of.body_id, of.batch_year, sum_of(of.some, "draft"), sum_of(of.some), sum_of(of.some, *items.OPEN),
+        sum_of(of.some, "closed"), sum_of(of.some, "confirmed"), sum_of(of.some, "referred"), sum_of(of.late, *items.OPEN),
+        sum_of(of.late_first, *items.OPEN), sum_of(of.never_returned, *items.DONE),
+        sum_of(of.rounds - of.some) + sum_of(of.some, *items.DONE), sum_of(of.rounds - of.some + of.recurring),
+        sum_of(of.county_s) + sum_of(since_s, *items.AT_COUNTY), sum_of(of.province_s) + sum_of(since_s, *items.AT_PROVINCE),
+    ).group_by(of.body_id, of.batch_year)  # fmt: skip
 
 
-def _sum(column: Any) -> ColumnElement[int]:  # Any: a column or a function of one
+def _whole(sum_: ColumnElement[Any]) -> ColumnElement[int]:  # Any: whatever the database sums in
     """A sum as a plain number: PostgreSQL's would come as decimals, which take long to read and to add."""
-    return cast(func.sum(column), BigInteger)
-
-
-def _added(
-    state: str, count: int, late: int, late_first: int, never_returned: int, rounds: int, recurring: int,
-    county_s: int, province_s: int, changed_s: int, *, now_s: int,
-) -> dict[str, int]:  # fmt: skip
-    """What so many items of one state add to each of the numbers, which `changed_s` sums the last changes of.
-
-    In the fields' order, as plain values: there are thousands of them to be summed.
-    """
-    issued, done, unfinished = state != "draft", state in items.DONE, state in items.OPEN
-    since_s = count * now_s - changed_s
-    return {
-        "drafts": count * (not issued),
-        "counted": count * issued,
-        "open": count * unfinished,
-        "closed": count * (state == "closed"),
-        "confirmed": count * (state == "confirmed"),
-        "referred": count * (state == "referred"),
-        "overdue": late * unfinished,
-        "overdue_first": late_first * unfinished,
-        "first_time": never_returned * done,
-        "closings": (rounds if done else rounds - count) * issued,
-        "rebounds": (rounds - count + recurring) * issued,
-        "county_s": (county_s + since_s * (state in items.AT_COUNTY)) * issued,
-        "province_s": (province_s + since_s * (state in items.AT_PROVINCE)) * issued,
-    }
+    return cast(sum_, BigInteger)
 
 
 def together(counted: Iterable[Numbers]) -> Numbers:
     """The sum of several numbers."""
-    return _summed(vars(one) for one in counted)
-
-
-def _summed(parts: Iterable[Mapping[str, int]]) -> Numbers:
-    """The sum of several numbers' fields, each in the fields' order."""
-    sums = map(sum, zip(*(one.values() for one in parts), strict=True))
+    sums = map(sum, zip(*(vars(one).values() for one in counted), strict=True))
     return Numbers(**dict(zip(Numbers.__dataclass_fields__, sums, strict=False)))
 
 
