@@ -27,6 +27,10 @@ from storage.models import Conversation
 IDLE = timedelta(minutes=30)
 LEANS_FOR = timedelta(minutes=10)
 KEEPS_REST = ("more", "result")  # routes that show what was said before: what waits for 更多 goes on waiting
+WAITS = "waits"  # the key, among a form's answers, of the form that goes on when it is done: its name and answers
+AS_ANSWER, AS_COMMAND = "本步内容", "另办"  # how a choice says what was meant by a sentence
+_MEANT = re.compile(rf"({AS_ANSWER}|{AS_COMMAND})：(.+)", re.DOTALL)
+SHORT = 20  # characters up to which a sentence of somebody's work may be meant as a command
 _HAN = re.compile(r"[一-鿿]")
 _INQUIRES = re.compile(
     r"啥|哪|谁|还是|如何|为何|为什么|要求$|条件$"
@@ -45,9 +49,9 @@ class Route:
     pattern: str
     examples: tuple[str, ...]
     run: Callable[[Turn], Reply] | None = None
-    flow: bool = False  # begins the form that the match names in its group `flow`, or the one of its own name
+    flow: bool | str = False  # begins the form of this name, or that of the match's group `flow`, or of its own name
     member: bool = False  # only for people who are bound; others learn how to bind
-    sentence: bool = False  # what people say of their work as well: within a form it is the answer to a `prose` step
+    sentence: bool = False  # what people say of their work as well: it may be the answer to a `prose` step of a form
 
     @cached_property
     def _compiled(self) -> re.Pattern[str]:
@@ -55,6 +59,11 @@ class Route:
 
     def match(self, text: str) -> re.Match[str] | None:
         return self._compiled.fullmatch(text)
+
+    def begins(self, match: re.Match[str]) -> str | None:
+        """The form that a match begins."""
+        own = self.flow if isinstance(self.flow, str) else self.name
+        return (match.groupdict().get("flow") or own) if self.flow else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +84,12 @@ class Handlers:
 
     @cached_property
     def route(self) -> Callable[[str], tuple[Route, str | None] | None]:
-        """Find the route that takes a whole message, and the form that the message names. Questions come again."""
+        """Find the route that takes a whole message, and the form that it begins. Questions come again."""
 
         @lru_cache(maxsize=KEPT)
         def find(text: str) -> tuple[Route, str | None] | None:
             found = ((route, route.match(text)) for route in self.routes)
-            return next(((route, match.groupdict().get("flow")) for route, match in found if match), None)
+            return next(((route, route.begins(match)) for route, match in found if match), None)
 
         return find
 
@@ -245,8 +254,8 @@ class Assistant:
         route, flow = found
         if route.member and turn.user is None:
             return Reply(text=say("dialogue.members_only"), route="members-only")
-        if route.flow:
-            return self._begin(turn, flow or route.name)
+        if flow is not None:
+            return self._begin(turn, flow)
         assert route.run is not None
         return route.run(turn)
 
@@ -256,27 +265,67 @@ class Assistant:
         flow = self.handlers.flows.get(name)
         if flow is None:
             raise Invalid(say("dialogue.no_such_form"))
-        answers = [[key, value] for key, value in flow.start(turn).items()]
-        turn.conversation.flow, turn.conversation.answers = flow.name, answers
+        began = [[key, value] for key, value in flow.start(turn).items()]
+        turn.conversation.answers = [*self._set_aside(turn, flow, began), *began]
+        turn.conversation.flow = flow.name
         return self._advance(turn, flow)
 
+    def _set_aside(self, turn: Turn, flow: Flow, began: list[Any]) -> list[Any]:  # Any: pairs of key and answer
+        """What is kept of an open form when another one begins: all of it, unless nothing has been said in it yet.
+
+        The form goes on when the other is done. Raises Invalid when one waits already: nobody keeps three in mind.
+        """
+        answers = turn.conversation.answers
+        waiting = [pair for pair in answers if pair[0] == WAITS]
+        before = self.handlers.flows.get(turn.conversation.flow or "")
+        step = before.next_step(dict(answers)) if before else None
+        if before is None or step is None or before is flow and all(pair in answers for pair in began):
+            return waiting  # none was open, or the same one begins anew
+        if not step.prose and len({one.key for one in before.steps} & dict(answers).keys()) < 2:
+            return waiting
+        if waiting:
+            raise Invalid(say("dialogue.another_form", title=before.title, said=turn.text))
+        return [[WAITS, [before.name, answers]]]
+
+    def _go_on(self, turn: Turn, answers: Sequence[Any], reply: Reply) -> Reply:
+        """After a form, go on with the one that waits for its end, if one does. `answers` are those of the form."""
+        name, kept = dict(answers).get(WAITS, (None, []))
+        flow = self.handlers.flows.get(name or "")
+        step = flow.next_step(dict(kept)) if flow else None
+        if flow is None or step is None or turn.conversation.flow:
+            return reply
+        turn.conversation.flow, turn.conversation.answers = flow.name, kept
+        try:
+            return self._resume(turn, flow, step, reply)
+        except (Invalid, Refused) as trouble:  # what it is about has changed meanwhile
+            turn.conversation.flow, turn.conversation.answers = None, []
+            return replace(
+                reply, text=f"{reply.text}\n{say('dialogue.no_way_on', title=flow.title, trouble=str(trouble))}"
+            )
+
     def _in_flow(self, turn: Turn, flow: Flow, word: str | None) -> Reply:
+        answers = turn.conversation.answers
         if word == "取消":
             turn.conversation.flow, turn.conversation.answers = None, []
-            return Reply(text=say("dialogue.cancelled", title=flow.title), route="cancel")
+            return self._go_on(turn, answers, Reply(text=say("dialogue.cancelled", title=flow.title), route="cancel"))
         if word in ("返回", "上一步"):
-            turn.conversation.answers = flow.back(turn.conversation.answers)
+            turn.conversation.answers = flow.back(answers)
             return self._advance(turn, flow)
-        step = flow.next_step(dict(turn.conversation.answers))
+        step = flow.next_step(dict(answers))
         assert step is not None  # a form without an open step has ended
-        aside = self._route(turn) if word else self._command(turn, flow) if step.prose else None
+        meant = _MEANT.fullmatch(turn.text) if step.prose else None
+        turn = replace(turn, text=meant[2]) if meant else turn
+        if meant and meant[1] == AS_COMMAND or word:
+            aside = self._elsewhere(turn)
+        else:
+            aside = self._command(turn, flow) if step.prose and not meant else None
         if aside is None and word is None:
             try:
                 value = step.parse(turn, turn.text)
             except Invalid as trouble:
                 if len(turn.text) < 4 or not _HAN.search(turn.text):
                     raise  # no question has so little
-                aside = self._route(turn) or (self._ask(turn) if _inquires(turn) else None)
+                aside = self._elsewhere(turn) or (self._ask(turn) if _inquires(turn) else None)
                 if aside is None:  # an answer that was mistyped: the form says what it needs
                     raise Invalid(say("dialogue.mistyped", trouble=str(trouble))) from None
             else:
@@ -292,23 +341,51 @@ class Assistant:
         )
 
     def _command(self, turn: Turn, flow: Flow) -> Reply | None:
-        """What is said to a command where a form waits for a sentence. Raises Invalid on one that begins a form."""
+        """What is said to a command where a form waits for a sentence; None to what is its answer.
+
+        What may be either is asked: a short sentence that people say of their work, as “3号改完了”.
+        """
         route, _ = self.handlers.route(turn.text) or (None, None)
-        if route is None or route.sentence:
+        if route is None or route.sentence and len(turn.text) > SHORT:
             return None
-        if route.flow:
-            raise Invalid(say("dialogue.another_form", title=flow.title, said=turn.text))
-        return self._route(turn)
+        if not route.sentence:
+            return self._elsewhere(turn)
+        options = (
+            Option(label=f"作为“{flow.title}”的内容", value=f"{AS_ANSWER}：{turn.text}"),
+            Option(label="另外办理，办完再继续", value=f"{AS_COMMAND}：{turn.text}"),
+        )
+        text = say("dialogue.either", title=flow.title, said=turn.text)
+        return Reply(text=text, options=options, kind="flow", route=f"flow:{flow.name}")
+
+    def _elsewhere(self, turn: Turn) -> Reply | None:
+        """What a route says within a form; what it refuses is no end of the form either."""
+        try:
+            return self._route(turn)
+        except (Invalid, Refused) as trouble:
+            return Reply(text=str(trouble), route="refused")
 
     def _advance(self, turn: Turn, flow: Flow) -> Reply:
-        answers = dict(turn.conversation.answers)
+        given = turn.conversation.answers
+        answers = {key: value for key, value in given if key != WAITS}
         step = flow.next_step(answers)
         if step is None:
             turn.conversation.flow, turn.conversation.answers = None, []
-            return flow.done(turn, answers)
+            return self._finish(turn, flow, answers, given)
         number = 1 + len({one.key for one in flow.steps} & answers.keys())  # not what the form began with
         text = say("dialogue.step", title=flow.title, number=number, ask=step.asked(turn, answers))
         return Reply(text=text, options=step.offered(turn, answers), kind="flow", route=f"flow:{flow.name}")
+
+    def _finish(
+        self, turn: Turn, flow: Flow, answers: Mapping[str, Any], given: Sequence[Any]
+    ) -> Reply:  # Any: answers
+        """Do what a form is for; a refusal is no end of the form that waits for it."""
+        try:
+            reply = flow.done(turn, answers)
+        except (Invalid, Refused) as trouble:
+            if WAITS not in dict(given):
+                raise
+            reply = Reply(text=str(trouble), route="refused")
+        return self._go_on(turn, given, reply)
 
     def _resume(self, turn: Turn, flow: Flow, step: Step, aside: Reply) -> Reply:
         """Answer what was asked in between, then ask the open step again."""

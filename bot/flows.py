@@ -28,7 +28,7 @@ class Step:
     """One question. `parse` turns what was typed into a JSON value or raises Invalid; `when` says if it applies.
 
     `sets` is the key that the answer goes to where that is not the step's own. A `prose` step takes any sentence: what
-    is a command is no answer to it.
+    is a command is no answer to it, and what may be either is asked.
 
     Where the words or the choices depend on the earlier answers, `ask` and `options` are functions of them.
     """

@@ -486,13 +486,18 @@ FLOWS = (_UPDATE, _MATERIALS)
 ROUTES = [
     Route(
         name=UPDATE,
-        pattern=rf"{_UPDATES}|{re.sub('[?]P<(?:before|after)>', '?:', _SUBMIT)}",
+        pattern=_UPDATES,
         flow=True,
         member=True,
         sentence=True,
-        examples=(
-            "1、3、5改完了", "3号事项进度80%，月底前完工", "第2项改完了，照片随后发", "申请销号", "申请销号 #12v3", "3号申请销号",
-        ),
+        examples=("1、3、5改完了", "3号事项进度80%，月底前完工", "第2项改完了，照片随后发"),
+    ),
+    Route(
+        name="申请销号",
+        pattern=_SUBMIT,
+        flow=UPDATE,
+        member=True,
+        examples=("申请销号", "申请销号 #12v3", "3号申请销号"),
     ),
     route_of(_MATERIALS_FORM, "传材料", "传材料 #12v3"),
 ]  # fmt: skip

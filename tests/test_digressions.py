@@ -232,6 +232,41 @@ def _rules(kb: KnowledgeBase, flows: dict[str, Flow]) -> dict[tuple[str, str], t
     return found
 
 
+def test_a_command_within_a_form_is_done_and_the_form_goes_on(world: World) -> None:
+    say, goes_on = world.office.say, "继续“申请延期”：延期的原因是什么？（“取消”退出）"
+    working, issued = (f"#{world.at[state]}" for state in ("rectifying", "issued"))
+    say("clerk", f"申请延期 {working}", "7月10日")
+    before = world.conversation("clerk")
+    refused = say("clerk", "撤回申请 #999999")
+    assert "没有找到事项" in refused and refused.endswith(goes_on), "what is refused is no end of the form"
+    assert world.conversation("clerk") == before
+    done = say("clerk", f"签收事项 {issued}", "逐项核对并限期整改，负责人样例甲", "确认")
+    assert "整改中" in done and done.endswith(goes_on)
+    assert world.conversation("clerk") == before
+    say("clerk", f"申请销号 {working}", "材料另报，无电子件")
+    assert "也没有填完" not in say("clerk", "返回")
+    assert "“更新事项”也没有填完" in say("clerk", "4号申请延期"), "one form waits, not two"
+    assert say("clerk", "取消").endswith(goes_on)
+    assert world.conversation("clerk") == before
+
+
+def test_what_may_be_an_answer_or_a_command_is_asked(world: World) -> None:
+    say, said = world.office.say, "3、4改完了"
+    say("clerk", f"申请延期 #{world.at['rectifying']}", "7月10日")
+    before = world.conversation("clerk")
+    assert [one.label for one in world.office.reply("clerk", said).options] == [
+        "作为“申请延期”的内容",
+        "另外办理，办完再继续",
+    ]
+    assert world.conversation("clerk") == before
+    assert f"原因：{said}" in say("clerk", "1")
+    assert say("clerk", "返回", said) and "更新事项" in say("clerk", "2")
+    assert "继续“申请延期”" in say("clerk", "取消")
+    assert world.conversation("clerk") == before
+    long = "1、2改完了，其余两个站点因汛期道路中断，货架和设备无法按期运到"
+    assert f"原因：{long}" in say("clerk", long), "a sentence that merely says so too"
+
+
 def test_every_form_is_resumed_exactly_at_every_step(world: World, kb: KnowledgeBase) -> None:
     rules = _rules(kb, world.flows)
     for who, said in (*SCRIPTS, *((f"{rule}-{key}", said) for (rule, key), said in rules.items())):

@@ -124,7 +124,9 @@ def test_a_clerk_is_understood_as_meant(office: Office) -> None:
     assert first in office.say("clerk", "1")
 
     assert "应晚于现时限2020年6月30日" in office.say("clerk", "5号申请延期", "下周五")
-    assert "是另一项操作" in office.say("clerk", "7月15日", "4号报进展")
+    assert "报进展（第" in office.say("clerk", "7月15日", "4号报进展"), "one form within another"
+    went_on = office.say("clerk", "已联系三家经营者", "确认")
+    assert second in went_on and went_on.endswith("继续“申请延期”：延期的原因是什么？（“取消”退出）")
     aside = office.say("clerk", "我的事项")
     assert "整改事项5项" in aside and "继续“申请延期”" in aside
     assert "申请延至：2020年7月15日" in office.say("clerk", "厂家停工，货架未到")
