@@ -21,7 +21,8 @@ from bot.workdays import LOCAL
 from storage import drafts
 from storage.db import among
 from storage.drafts import Draft
-from storage.items import CATEGORIES, KINDS, SOURCES, STATES, overdue_days
+from storage.flags import overdue_days
+from storage.items import CATEGORIES, KINDS, SOURCES, STATES
 from storage.models import Body, BodyYear, Evidence, Item, ItemEvent, ItemUnit, Milestone, Unit
 
 ALIKE = 90  # per cent of two problems' texts, from which they may be the same item

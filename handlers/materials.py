@@ -5,19 +5,8 @@ import re
 from bot.dialogue import Route
 from bot.files import link
 from bot.flows import Answers, Flow, Step
-from bot.items import (
-    REF,
-    brief,
-    checklist,
-    gaps,
-    lines_shown,
-    may,
-    named,
-    offered,
-    ref,
-    sure,
-    words,
-)  # fmt: skip
+from bot.itemforms import sure, words
+from bot.items import REF, brief, checklist, gaps, lines_shown, may, named, offered, ref
 from bot.messages import Option, Refused, Reply, Turn
 from bot.texts import say
 from storage import audit, deliveries, evidence, files, items, scope

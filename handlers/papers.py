@@ -22,7 +22,7 @@ from bot.messages import Option, Refused, Reply, Turn
 from bot.papers import Heading, Paper, Table, write
 from bot.texts import say
 from bot.workdays import LOCAL
-from storage import bodies, evidence, files, funds, items, milestones
+from storage import bodies, evidence, files, flags, funds, items, milestones
 from storage.items import STATES
 from storage.models import Body, Item, ItemEvent, ItemUnit, Milestone, Unit
 from storage.scope import reaches
@@ -126,8 +126,8 @@ def report(turn: Turn, body: Body, year: int) -> Paper:
         on=on,
         total=len(counted),
         counts=_counts(one.item.state for one in counted),
-        late=sum(1 for one in counted if items.overdue_days(one.item, on)),
-        late_first=sum(1 for one in counted if items.overdue_days(one.item, on, original=True)),
+        late=sum(1 for one in counted if flags.overdue_days(one.item, on)),
+        late_first=sum(1 for one in counted if flags.overdue_days(one.item, on, original=True)),
         aside=_counts(one.item.state for one in records if one.item.state not in items.COUNTED),
     )
     parts: list[Heading | Table | str] = [Heading(text=say("papers.heading", number=1, name="overall")), overall]
@@ -166,7 +166,7 @@ def _told(turn: Turn, number: int, one: Record) -> str:
         stages=_stages(one, today(turn)),
         person=one.person,
         state=STATES[one.item.state],  # type: ignore[index]  # the column holds states only
-        overdue=items.overdue_days(one.item, today(turn)),
+        overdue=flags.overdue_days(one.item, today(turn)),
         reported=one.reported,
         reported_on=_local(one.reported.at) if one.reported else None,
         proposed=said_of(one.past, "propose") if one.item.state in items.DONE else None,

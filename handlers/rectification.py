@@ -10,28 +10,11 @@ from typing import Any
 
 from bot.dialogue import Route
 from bot.flows import Answers
-from bot.items import (
-    REF,
-    Form,
-    card,
-    due,
-    eligible,
-    flow_of,
-    listed,
-    named,
-    offered,
-    opening,
-    possible,
-    ref,
-    route_of,
-    seen,
-    today,
-    trail,
-    words,
-)  # fmt: skip
+from bot.itemforms import Form, due, flow_of, route_of, words
+from bot.items import REF, card, eligible, listed, named, offered, opening, possible, ref, seen, today, trail
 from bot.messages import Invalid, Option, Reply, Turn
 from bot.texts import say
-from storage import evidence, items, milestones
+from storage import evidence, flags, items, milestones
 from storage.items import Standing
 from storage.models import Item
 
@@ -46,7 +29,7 @@ def mine(turn: Turn) -> Reply:
     found: list[Item | Standing] = [*waiting, *(one for one in others if one.id not in {other.id for other in waiting})]
     if not found:
         return Reply(text=say("rectification.nothing"), route="items.mine")
-    late = sum(1 for one in found if items.overdue_days(one, today(turn)))
+    late = sum(1 for one in found if flags.overdue_days(one, today(turn)))
     return listed(
         turn, found, say("rectification.mine", count=len(found), late=late, waiting=len(waiting)), "items.mine"
     )

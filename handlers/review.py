@@ -13,17 +13,13 @@ from typing import Any
 from bot.dialogue import Route
 from bot.flows import Answers, Flow, Step
 from bot.inputs import asks, day, day_within, numbers
+from bot.itemforms import Form, choice, due, fields, flow_of, route_of, sure, words
 from bot.items import (
     SHOWN,
-    Form,
     act,
     briefs,
     checklist,
-    choice,
-    due,
     eligible,
-    fields,
-    flow_of,
     lines_shown,
     listed,
     may,
@@ -31,13 +27,10 @@ from bot.items import (
     offered,
     place_of,
     ref,
-    route_of,
     seen,
-    sure,
     today,
     why_not,
-    words,
-)  # fmt: skip
+)
 from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
 from storage import evidence, items, links

@@ -14,7 +14,8 @@ from bot import templates
 from bot.dialogue import Route
 from bot.files import EXCEL, hand_out
 from bot.flows import Answers, Flow, Step
-from bot.items import SHOWN, offered, opening, sure
+from bot.itemforms import sure
+from bot.items import SHOWN, offered, opening
 from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
 from bot.workbooks import Column, Sheet

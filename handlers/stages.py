@@ -10,7 +10,8 @@ from typing import Any
 from bot.dialogue import Route
 from bot.flows import Answers, Flow, Step
 from bot.inputs import coming_day, stages
-from bot.items import Form, act, after, flow_of, route_of, seen, today, words
+from bot.itemforms import Form, after, flow_of, route_of, words
+from bot.items import act, seen, today
 from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
 from storage import milestones

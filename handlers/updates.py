@@ -12,26 +12,23 @@ from typing import Any
 from bot.dialogue import Route
 from bot.flows import Answered, Answers, Flow, Step
 from bot.inputs import asks, numbers
+from bot.itemforms import Form, flow_of, route_of, sure
 from bot.items import (
     REF,
-    Form,
     act,
     brief,
     briefs,
     checklist,
     eligible,
-    flow_of,
     gaps,
     lines_shown,
     may,
     name_of,
     named,
     offered,
-    route_of,
     seen,
-    sure,
     why_not,
-)  # fmt: skip
+)
 from bot.messages import Invalid, Option, Refused, Reply, Turn
 from bot.texts import say
 from storage import deliveries, evidence, items, people

@@ -1,7 +1,7 @@
 """Rectification items: one table of transitions, one function that applies them.
 
 Only `apply` changes an item. It compares the version that the caller saw and sets the next one, so that of two people
-at once one is told what the other has done. Flags such as overdue are computed, never stored.
+at once one is told what the other has done. Flags such as overdue are computed, never stored (storage.flags).
 Source: 商办建函〔2020〕144号 三, 五.
 """
 
@@ -491,24 +491,3 @@ def touched(db: Session, person_id: int, since: datetime) -> list[int]:
         ItemEvent.event.in_(("acknowledge", "report", "attach")),
     )
     return sorted(set(db.scalars(wanted)))
-
-
-# --- flags -------------------------------------------------------------------------------------------------------
-
-
-def overdue_days(item: Item | Standing, on: date, *, original: bool = False) -> int:
-    """Days past the current deadline, or the original one; 0 when not overdue or not open."""
-    due = item.first_due_on if original else item.due_on
-    return max(0, (on - due).days) if due is not None and item.state in OPEN else 0
-
-
-def stale(item: Item, now: datetime, days: int = 15) -> bool:
-    """Whether a county has reported nothing for so long."""
-    return item.state in WORKING and (now - item.changed_at).days >= days
-
-
-def burst(item: Item) -> bool:
-    """Whether it was closed within five days before its deadline: such items are looked at first in a follow-up check."""
-    if item.closed_at is None or item.due_on is None:
-        return False
-    return 0 <= (item.due_on - item.closed_at.date()).days <= 5

@@ -13,7 +13,7 @@ from math import comb
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, aliased
 
-from storage import audit, items, scope
+from storage import audit, flags, scope
 from storage.models import Body, Evidence, File, Item, ItemEvent, Sample
 
 SHARES = (20, 10, 5)  # per cent of bad ones that a draw would notice with 95 % certainty
@@ -95,7 +95,7 @@ def _certain(db: Session, found: Sequence[Item]) -> dict[int, str]:
         ("doubled", lambda item: item.id in doubled),
         ("funds", lambda item: item.category == "资金"),
         ("returned", lambda item: item.returns >= 2),
-        ("burst", items.burst),
+        ("burst", flags.burst),
         ("papers", lambda item: item.id in papers),
     )
     why = {item.id: next((reason for reason, holds in reasons if holds(item)), "") for item in found}

@@ -12,7 +12,7 @@ from bot.messages import Refused
 from bot.texts import say
 from bot.workdays import LOCAL
 from handlers import calls as calling
-from storage import bodies, calllog, calls, facts, items, people, questions, rosters, scope
+from storage import bodies, calllog, calls, facts, flags, items, people, questions, rosters, scope
 from storage.models import Body, Call, CallTask, Person, Question
 
 SEATS = ("hotline", "province_officer", "province_approver")
@@ -158,7 +158,7 @@ def _caller(desk: Desk, call: Call | None) -> dict[str, Any]:  # Any: what the c
                 for year in bodies.batch_years(desk.db, county.id)
             ],
             "open": [
-                (one, items.overdue_days(one, today))
+                (one, flags.overdue_days(one, today))
                 for one, _ in rosters.items(desk.db, states=items.OPEN, body_id=county.id, limit=8)
             ],
             "asked": calllog.asked_by(desk.db, county.id),

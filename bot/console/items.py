@@ -13,6 +13,7 @@ from starlette.datastructures import UploadFile
 
 from bot import items as shared
 from bot.console.frame import PAGE, PROVINCE, Console, Desk, Entry, Form, Sent, page_number, query, workbook
+from bot.itemforms import after
 from bot.messages import Invalid, Refused
 from bot.texts import say
 from bot.workbooks import Outcome, Unreadable
@@ -21,7 +22,7 @@ from handlers import itemlists, ledgers
 from handlers import samples as sheets
 from handlers.review import RECORDED, record_of
 from knowledge.facts import KINDS, parse_fact, show_fact
-from storage import bodies, evidence, facts, files, funds, items, rosters, samples, scope
+from storage import bodies, evidence, facts, files, flags, funds, items, rosters, samples, scope
 from storage.items import AT_PROVINCE, CATEGORIES, CHECKS, METHODS, OPEN, STATES, TRANSITIONS
 from storage.models import Body, File, Item
 
@@ -125,7 +126,7 @@ def _listed(desk: Desk) -> HTMLResponse:
     rows: list[dict[str, Any]] = [  # Any: what the template shows of an item
         {
             "item": item, "place": place, "state": STATES[item.state],  # type: ignore[index]  # the column holds states only
-            "overdue": items.overdue_days(item, today), "may": [one for one in BATCH if one in allowed[item.id]],
+            "overdue": flags.overdue_days(item, today), "may": [one for one in BATCH if one in allowed[item.id]],
         }
         for item, place in found[:PAGE]
     ]  # fmt: skip
@@ -170,8 +171,8 @@ def _one(desk: Desk, item: Item, wrong: str = "", tried: str = "", given: Form |
     allowed = [event for event in TRANSITIONS if event not in BY_CHAT and event in possible]
     return desk.page(
         "desk/item.html", item=item, place=shared.place_of(turn, item), wrong=wrong, trail=trail, states=STATES, tried=tried, given=given or {},
-        state=STATES[item.state], overdue=items.overdue_days(item, _today(desk)),  # type: ignore[index]  # as above
-        overdue_first=items.overdue_days(item, _today(desk), original=True),
+        state=STATES[item.state], overdue=flags.overdue_days(item, _today(desk)),  # type: ignore[index]  # as above
+        overdue_first=flags.overdue_days(item, _today(desk), original=True),
         lines=shared.lines_shown(turn, lines), missing={line.id for line in shared.gaps(turn, item)},
         files=[(one, file, _door(desk, file)) for one in standing if (file := desk.db.get(File, one.file_id))], scopes=scope.ROLES,
         elsewhere=[(shared.place_of(turn, one), one) for one in evidence.elsewhere(desk.db, item)],
@@ -229,7 +230,7 @@ def _later(text: str, today: date) -> bool:
 
 
 def _done(desk: Desk, item: Item, event: str) -> str:
-    return shared.after(desk.turn(), item, event).text
+    return after(desk.turn(), item, event).text
 
 
 def _batch(desk: Desk, event: str, chosen: list[str]) -> str:

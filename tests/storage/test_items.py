@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session, sessionmaker
 
-from storage import items, scope
+from storage import flags, items, scope
 from storage.db import make_engine, make_sessions, transaction
 from storage.models import Base, Body, Division, Item, Person, Role
 from storage.scope import SYSTEM, OutOfScope, serving
@@ -200,8 +200,8 @@ def test_an_extension_moves_the_current_deadline_only(desk: Desk) -> None:
         None,
     )
     late = date(2020, 7, 10)
-    assert items.overdue_days(item, late) == 0
-    assert items.overdue_days(item, late, original=True) == 10
+    assert flags.overdue_days(item, late) == 0
+    assert flags.overdue_days(item, late, original=True) == 10
 
 
 def test_of_two_people_at_once_one_is_told_what_the_other_did(desk: Desk) -> None:
@@ -327,7 +327,7 @@ def test_a_county_of_another_province_does_not_exist(desk: Desk) -> None:
 def test_flags_are_computed_from_dates(desk: Desk) -> None:
     desk.until("rectifying")
     item = desk.item()
-    assert items.overdue_days(item, date(2020, 6, 30)) == 0
-    assert items.overdue_days(item, date(2020, 7, 1)) == 1
-    assert not items.stale(item, NOW + timedelta(days=14))
-    assert items.stale(item, NOW + timedelta(days=15))
+    assert flags.overdue_days(item, date(2020, 6, 30)) == 0
+    assert flags.overdue_days(item, date(2020, 7, 1)) == 1
+    assert not flags.stale(item, NOW + timedelta(days=14))
+    assert flags.stale(item, NOW + timedelta(days=15))
