@@ -278,10 +278,10 @@ class Assistant:
         answers = turn.conversation.answers
         waiting = [pair for pair in answers if pair[0] == WAITS]
         before = self.handlers.flows.get(turn.conversation.flow or "")
-        step = before.next_step(dict(answers)) if before else None
+        step = before.next_step(_given(answers)) if before else None
         if before is None or step is None or before is flow and all(pair in answers for pair in began):
             return waiting  # none was open, or the same one begins anew
-        if not step.prose and len({one.key for one in before.steps} & dict(answers).keys()) < 2:
+        if not step.prose and len({one.key for one in before.steps} & _given(answers).keys()) < 2:
             return waiting
         if waiting:
             raise Invalid(say("dialogue.another_form", title=before.title, said=turn.text))
@@ -291,7 +291,7 @@ class Assistant:
         """After a form, go on with the one that waits for its end, if one does. `answers` are those of the form."""
         name, kept = dict(answers).get(WAITS, (None, []))
         flow = self.handlers.flows.get(name or "")
-        step = flow.next_step(dict(kept)) if flow else None
+        step = flow.next_step(_given(kept)) if flow else None
         if flow is None or step is None or turn.conversation.flow:
             return reply
         turn.conversation.flow, turn.conversation.answers = flow.name, kept
@@ -311,7 +311,7 @@ class Assistant:
         if word in ("返回", "上一步"):
             turn.conversation.answers = flow.back(answers)
             return self._advance(turn, flow)
-        step = flow.next_step(dict(answers))
+        step = flow.next_step(_given(answers))
         assert step is not None  # a form without an open step has ended
         meant = _MEANT.fullmatch(turn.text) if step.prose else None
         turn = replace(turn, text=meant[2]) if meant else turn
@@ -323,8 +323,9 @@ class Assistant:
             try:
                 value = step.parse(turn, turn.text)
             except Invalid as trouble:
-                if len(turn.text) < 4 or not _HAN.search(turn.text):
-                    raise  # no question has so little
+                short = len(turn.text) < 4 and self.handlers.route(turn.text) is None
+                if short or meant or not _HAN.search(turn.text):
+                    raise  # no question has so little, and what was said to be the answer is none
                 aside = self._elsewhere(turn) or (self._ask(turn) if _inquires(turn) else None)
                 if aside is None:  # an answer that was mistyped: the form says what it needs
                     raise Invalid(say("dialogue.mistyped", trouble=str(trouble))) from None
@@ -366,7 +367,7 @@ class Assistant:
 
     def _advance(self, turn: Turn, flow: Flow) -> Reply:
         given = turn.conversation.answers
-        answers = {key: value for key, value in given if key != WAITS}
+        answers = _given(given)
         step = flow.next_step(answers)
         if step is None:
             turn.conversation.flow, turn.conversation.answers = None, []
@@ -388,9 +389,10 @@ class Assistant:
         return self._go_on(turn, given, reply)
 
     def _resume(self, turn: Turn, flow: Flow, step: Step, aside: Reply) -> Reply:
-        """Answer what was asked in between, then ask the open step again."""
-        answers = dict(turn.conversation.answers)
-        text = f"{aside.text}\n{say('dialogue.resume', title=flow.title, ask=step.asked(turn, answers))}"
+        """Answer what was asked in between, then ask the open step again. A number answers the step: a list has none."""
+        answers = _given(turn.conversation.answers)
+        listed = [option.label for option in aside.options] if aside.kind != "flow" else []  # not what to do next
+        text = say("dialogue.resume", aside=aside.text, listed=listed, title=flow.title, ask=step.asked(turn, answers))
         return replace(aside, text=text, options=step.offered(turn, answers))
 
 
@@ -415,7 +417,12 @@ def _offer_pushed(turn: Turn) -> None:
 
 def _step(flows: Mapping[str, Flow], conversation: Conversation) -> Step | None:
     flow = flows.get(conversation.flow or "")
-    return flow.next_step(dict(conversation.answers)) if flow else None
+    return flow.next_step(_given(conversation.answers)) if flow else None
+
+
+def _given(pairs: Sequence[Any]) -> dict[str, Any]:  # Any: pairs of key and answer
+    """A form's own answers by key, without the form that waits for its end."""
+    return {key: value for key, value in pairs if key != WAITS}
 
 
 def _offered(conversation: Conversation) -> tuple[Option, ...]:

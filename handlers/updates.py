@@ -105,11 +105,12 @@ def _place(
         if before["share"] != share:
             raise Refused(say("updates.contradicts", brief=brief(turn, item), shares=(before["share"], share)))
         return
-    if item.id not in allowed:
-        draft["cannot"].append([typed, why_not(turn, item, ("report",))])
+    to = "report" if share < 100 or draft["later"] else "submit" if may(turn, item, ("request",)) else "done"
+    waits = to == "done" and "contractor" not in turn.viewer.roles  # for the head already
+    if item.id not in allowed or waits:
+        reason = why_not(turn, item, ("request",) if waits else ("report",))
+        draft["cannot"].append([typed, say("updates.cannot", item=item, reason=reason)])
         return
-    may_submit = may(turn, item, ("request",))
-    to = "report" if share < 100 or draft["later"] else "submit" if may_submit else "done"
     draft["items"].append({"id": item.id, "version": version, "share": share, "to": to})
 
 

@@ -235,15 +235,27 @@ def _rules(kb: KnowledgeBase, flows: dict[str, Flow]) -> dict[tuple[str, str], t
 def test_a_command_within_a_form_is_done_and_the_form_goes_on(world: World) -> None:
     say, goes_on = world.office.say, "继续“申请延期”：延期的原因是什么？（“取消”退出）"
     working, issued = (f"#{world.at[state]}" for state in ("rectifying", "issued"))
+    assert "撤回申请（第1步）" in say("clerk", "申请延期", "撤回"), "two characters are a command too"
+    say("clerk", "取消")
     say("clerk", f"申请延期 {working}", "7月10日")
     before = world.conversation("clerk")
+    listed = say("clerk", "我的事项")
+    assert "· [issued1]站点停运" in listed and listed.endswith(goes_on), "a list within a form is whole"
     refused = say("clerk", "撤回申请 #999999")
     assert "没有找到事项" in refused and refused.endswith(goes_on), "what is refused is no end of the form"
     assert world.conversation("clerk") == before
+    judged = world.office.reply("clerk", "判断 final-list-late")
+    assert judged.kind == "flow" and say("clerk", "2020-06-01").endswith(goes_on), "a rule's form knows its facts alone"
     done = say("clerk", f"签收事项 {issued}", "逐项核对并限期整改，负责人样例甲", "确认")
     assert "整改中" in done and done.endswith(goes_on)
     assert world.conversation("clerk") == before
-    say("clerk", f"申请销号 {working}", "材料另报，无电子件")
+    say("clerk", f"申请销号 {working}")
+    assert "以上供查看" in say("clerk", "我的事项")
+    assert say("clerk", "取消", f"报进展 {working}", "已经动工", "我的事项").endswith("不办。（“取消”退出）"), (
+        "the last look too"
+    )
+    say("clerk", "取消", f"申请销号 {working}")
+    assert "[issued1] 此事项刚由" in say("clerk", "材料另报，无电子件", "不对，是1号"), "which of them cannot be"
     assert "也没有填完" not in say("clerk", "返回")
     assert "“更新事项”也没有填完" in say("clerk", "4号申请延期"), "one form waits, not two"
     assert say("clerk", "取消").endswith(goes_on)
@@ -259,12 +271,14 @@ def test_what_may_be_an_answer_or_a_command_is_asked(world: World) -> None:
         "另外办理，办完再继续",
     ]
     assert world.conversation("clerk") == before
-    assert f"原因：{said}" in say("clerk", "1")
+    assert say("clerk", "已办结", "1").startswith("请写明情况"), "what is said to be the answer is no command"
+    assert f"原因：{said}" in say("clerk", said, "1")
     assert say("clerk", "返回", said) and "更新事项" in say("clerk", "2")
     assert "继续“申请延期”" in say("clerk", "取消")
     assert world.conversation("clerk") == before
     long = "1、2改完了，其余两个站点因汛期道路中断，货架和设备无法按期运到"
     assert f"原因：{long}" in say("clerk", long), "a sentence that merely says so too"
+    assert "[requested1] 此事项刚由" in say("clerk", "取消", "7号改完了"), "it waits for the head already"
 
 
 def test_every_form_is_resumed_exactly_at_every_step(world: World, kb: KnowledgeBase) -> None:
