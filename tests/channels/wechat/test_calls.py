@@ -1,9 +1,21 @@
 """Tokens and error codes of the platform's API."""
 
 import json
+import math
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from structlog.testing import capture_logs
 
 from bot.channels import wechat_api
@@ -11,7 +23,7 @@ from bot.channels.errors import ERRORS, Behaviour, fail
 from bot.messages import ChannelStopped, TemporaryFailure, Undeliverable
 from tests.channels.wechat.support import TEXT, Fresh
 from tests.conftest import JUNE
-from tests.fakes.wechat import Fault
+from tests.fakes.wechat import APP, SECRET, Fault
 
 
 def test_many_threads_ask_for_one_token(fresh: Fresh) -> None:
@@ -130,3 +142,70 @@ def test_a_used_up_quota_waits_for_ten_past_midnight_in_china() -> None:
     with pytest.raises(ChannelStopped) as stopped:
         fail(45009, JUNE)  # noon in China
     assert stopped.value.retry_after_s == (12 * 60 + 10) * 60
+
+
+@contextmanager
+def heard_by(serve: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Somebody at a port of this machine, who serves one connection; where."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as pool:
+
+        def listen() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                serve(connection)
+
+        serving = pool.submit(listen)
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+        serving.result(timeout=10)
+
+
+def own_paper() -> bytes:
+    """A key and a certificate for this machine that only its holder vouches for."""
+    key, who = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    ends_at = datetime.now(UTC) + timedelta(days=1)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = x509.CertificateBuilder(who, who, key.public_key(), 1, datetime(2020, 1, 1, tzinfo=UTC), ends_at)
+    paper = made.add_extension(names, critical=True).sign(key, hashes.SHA256())
+    pem = serialization.Encoding.PEM
+    plain = serialization.NoEncryption()
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    return secret + paper.public_bytes(pem)
+
+
+def test_who_shows_a_certificate_that_nobody_vouches_for_is_told_nothing(tmp_path: Path) -> None:
+    (tmp_path / "paper.pem").write_bytes(own_paper())
+    context, heard = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), list[bytes]()
+    context.load_cert_chain(tmp_path / "paper.pem")
+
+    def serve(plain: socket.socket) -> None:
+        with suppress(ssl.SSLError), context.wrap_socket(plain, server_side=True) as connection:
+            heard.append(connection.recv(1000))
+
+    with heard_by(serve) as where:
+        api = wechat_api.Api(
+            grant=wechat_api.stable_token(APP, SECRET), api_base=f"https://{where}", clock=lambda: JUNE
+        )
+        with pytest.raises(TemporaryFailure, match="unreachable"):  # so that it surely was not sent
+            api.post("message/custom/send", data=TEXT)
+        api.close()
+    assert not any(heard)
+
+
+def test_a_file_that_comes_by_drops_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each drop comes in time and no block is ever full."""
+    monkeypatch.setattr(wechat_api, "FETCH_S", 0.1)
+
+    def serve(connection: socket.socket) -> None:
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 60000\r\n\r\n")
+        with suppress(OSError):
+            for _ in range(500):
+                connection.sendall(b"x")
+                time.sleep(0.01)
+
+    with heard_by(serve) as where:
+        api = wechat_api.Api(grant=wechat_api.stable_token(APP, SECRET), api_base=f"http://{where}", clock=lambda: JUNE)
+        api._token, api._good_until = "token", math.inf
+        with pytest.raises(TemporaryFailure, match="too-slow"):
+            api.media("drip", 10_000_000)
+        api.close()

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-import httpx
 import pytest
 
 from bot.channels import wechat, wechat_api
@@ -119,16 +118,14 @@ def test_an_unreachable_platform_has_surely_not_taken_it(monkeypatch: pytest.Mon
     api.close()
 
 
-def test_a_slow_platform_is_given_up(fake: WechatServer, me: Follower, channel: Wechat) -> None:
+def test_a_slow_platform_is_given_up(
+    fake: WechatServer, me: Follower, channel: Wechat, monkeypatch: pytest.MonkeyPatch
+) -> None:
     me.say("你好")
     fake.faults["message/custom/send"].append(Fault(delay_s=1.0))
-    before = channel.api._http.timeout
-    channel.api._http.timeout = httpx.Timeout(0.2)
-    try:
-        with pytest.raises(TemporaryFailure) as trouble:
-            channel.push(me.openid, NOTICE, "slow")
-    finally:
-        channel.api._http.timeout = before
+    monkeypatch.setattr(wechat_api, "ANSWER_S", 0.2)
+    with pytest.raises(TemporaryFailure) as trouble:
+        channel.push(me.openid, NOTICE, "slow")
     assert not trouble.value.sure
 
 
