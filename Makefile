@@ -63,7 +63,7 @@ fuzz: .venv/.dev
 bench: .venv/.dev
 	$(BIN)/python benchmarks/run.py
 	KILLS=100 $(BIN)/pytest --timeout 1800 tests/faults/test_kill.py
-	AUDIENCE=20000 LEDGER_KILLS=20 RESTARTS=5 $(BIN)/pytest --timeout 3600 tests/faults/test_ledger.py
+	AUDIENCE=20000 LEDGER_KILLS=20 RESTARTS=5 $(BIN)/pytest -rP --timeout 3600 tests/faults/test_ledger.py
 	COUNTIES=100 $(BIN)/pytest --timeout 1800 tests/test_reminders.py -k counties
 	$(BIN)/python benchmarks/delivery.py
 	$(BIN)/python benchmarks/load.py

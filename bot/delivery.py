@@ -33,7 +33,7 @@ from storage.db import reading, transaction
 from storage.models import Delivery
 
 POLL_S, SWEEP_S = 1.0, 10.0
-COMPANY_S = 0.002  # for which a call that has ended waits for others, to be noted in the same commit
+COMPANY_S = 0.006  # for which a call that has ended waits for others, to be noted in the same commit
 TOGETHER = 12  # messages in one commit: a digest is looked at for 10 ms before it leaves, and turns wait meanwhile
 FOR_NOTICES = 0.75  # the share of the senders that notices may keep busy: a broadcast holds up nobody's reply
 TRIES = 6
@@ -164,7 +164,7 @@ class Dispatcher:
                 except Exception:  # the delivery boundary: it is looked again the next time
                     log.exception("delivery failed")
                 if not self._stopped.is_set():  # _drain may have taken the event that tells of it
-                    _next(self._events)
+                    _next(self._events, 0)
 
     def _drain(self, senders: ThreadPoolExecutor, events: Events) -> Counter[str]:
         """Go on until nothing is due and no call is under way."""
@@ -187,7 +187,7 @@ class Dispatcher:
                 return done
             if len(found) >= TOGETHER:
                 events.put(None)  # there may be more, for senders that are free
-            ended = _next(events) if calls else []
+            ended = _next(events, len(calls)) if calls else []
             for call, _ in ended:
                 del calls[call.delivery.id]
 
@@ -401,12 +401,13 @@ def _tell(events: Events, call: _Call, sent: Future[str]) -> None:
     events.put((call, sent))
 
 
-def _next(events: Events) -> list[Ended]:
-    """What has ended, after waiting for something to end or to send."""
+def _next(events: Events, under_way: int) -> list[Ended]:
+    """What has ended, after waiting for something to end or to send; and for company while more is under way."""
     found: list[Ended | None] = []
     with suppress(queue.Empty):
         found.append(events.get(timeout=POLL_S))
-        time.sleep(COMPANY_S)
+        if events.qsize() + 1 < under_way:
+            time.sleep(COMPANY_S)
         while True:
             found.append(events.get_nowait())
     return [one for one in found if one is not None]

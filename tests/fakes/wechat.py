@@ -60,8 +60,10 @@ class WechatServer:
                 server._serve(self, {})
 
             def do_POST(self) -> None:
-                raw = self.rfile.read(int(self.headers.get("content-length", "0")))
-                server._serve(self, json.loads(raw or b"{}"))
+                length = int(self.headers.get("content-length", "0"))
+                raw = self.rfile.read(length)
+                if len(raw) == length:  # else the caller has died within its call
+                    server._serve(self, json.loads(raw or b"{}"))
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -94,6 +94,7 @@ def settled(sessions: sessionmaker[Session], platform: WechatServer, falls: int,
     assert sum(found.values()) == audience and set(found) <= {"accepted", "unknown"}, found
     assert found["unknown"] <= WORKERS * falls
     assert set(received.values()) == {1}
+    print(f"{audience} recipients, {falls} falls: {dict(found)}, received by {len(received)}")
     with transaction(sessions) as db:
         rows = db.execute(select(Delivery.recipient, Delivery.state)).all()
     unheard = {who for who, state in rows if state == "accepted"} - {f"wechat:{openid}" for openid in received}
