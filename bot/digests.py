@@ -99,7 +99,8 @@ def run(db: Session, desk: Desk, now: datetime) -> Counter[str]:
     found = {one.key: one for one in planner.subjects(db, desk.kb)} if waiting or again else {}
     called_for = {one.key for one in ladder.plan(found.values(), days, today - reminders.BEHIND, today)}
     for person_id in sorted({*waiting, *again}):
-        wish, before = wishes.get(person_id), sent.get(person_id, [])
+        wish, made = wishes.get(person_id), sent.get(person_id, [])
+        before = [on for on, left in made if left]
         rows = [row for row in (*waiting.get(person_id, ()), *again.get(person_id, ())) if row.key in called_for]
         if not rows:
             continue
@@ -110,7 +111,7 @@ def run(db: Session, desk: Desk, now: datetime) -> Counter[str]:
             log.warning("a person's reminders reached the most there may be", person_id=person_id)
         else:
             reply, why = compose(rows, found, days, today)
-            _queue(db, desk, rows, reply, why, before.count(today) + 1, now)
+            _queue(db, desk, rows, reply, why, 1 + sum(on == today for on, _ in made), now)
             done["queued"] += 1
     return done
 

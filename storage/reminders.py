@@ -377,17 +377,15 @@ def beats(db: Session) -> dict[str, datetime]:
 # --- sending --------------------------------------------------------------------------------------------------------
 
 
-def digests_since(db: Session, day: date) -> dict[int, list[date]]:
-    """On which days from a day on each person was sent a digest, once for each; what never left does not count."""
-    wanted = select(Delivery.recipient, Delivery.source).where(
-        Delivery.source >= f"digest:{day:%Y%m%d}",
-        Delivery.source < "digest;",
-        Delivery.state.not_in(("skipped", "expired", "cancelled")),
+def digests_since(db: Session, day: date) -> dict[int, list[tuple[date, bool]]]:
+    """The digests that were made for each person from a day on: its day, and whether it may have left or still will."""
+    wanted = select(Delivery.recipient, Delivery.source, Delivery.state).where(
+        Delivery.source >= f"digest:{day:%Y%m%d}", Delivery.source < "digest;"
     )
-    found: dict[int, list[date]] = defaultdict(list)
-    for recipient, source in db.execute(wanted).all():
-        on = source.partition(":")[2]
-        found[int(recipient.partition(":")[2])].append(date(int(on[:4]), int(on[4:6]), int(on[6:])))
+    found: dict[int, list[tuple[date, bool]]] = defaultdict(list)
+    for recipient, source, state in db.execute(wanted).all():
+        on = date.fromisoformat(source.removeprefix("digest:"))
+        found[int(recipient.partition(":")[2])].append((on, state not in ("skipped", "expired", "cancelled")))
     return found
 
 

@@ -66,6 +66,21 @@ def test_what_is_done_stops_even_when_it_is_queued_already(province: Province) -
     assert len(province.wecom.got) == 1
 
 
+def test_after_a_digest_that_was_not_needed_the_day_s_next_one_goes_out(province: Province) -> None:
+    """It passed for one that was sent already, and what fell due later in the day came a day late."""
+    province.person("甲", "county_officer", COUNTY)
+    only = province.item(COUNTY, "1", "2020-05-13")
+    province.now = local("2020-05-06 09:45")
+    province.tick(deliver=False)
+    province.event("甲", only, "submit", declared="属实")
+    assert province.dispatcher.drain() == {"skipped": 1}
+    province.say("甲", "提醒我今天交台账")
+    province.until("2020-05-06 18:00")
+    assert "交台账" in province.last("甲")
+    province.until("2020-05-07 18:00")
+    assert province.days("甲") == ["05-06"]
+
+
 def test_a_stage_has_reminders_of_its_own_until_it_is_done(province: Province) -> None:
     province.person("甲", "county_officer", COUNTY)
     province.person("乙", "county_head", COUNTY)
