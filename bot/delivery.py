@@ -282,13 +282,14 @@ class Dispatcher:
             log.error("channel paused", channel=call.channel.name, code=trouble.code)
         tried = delivery.attempts + 1
         next_at = now + timedelta(seconds=max(trouble.retry_after_s, 2 * 2**tried * random.uniform(0.7, 1.3)))
-        forgotten = not trouble.sure and next_at - (delivery.handed_at or now) > KEY_HOLDS
+        doubtful = not trouble.sure or delivery.handed_at is not None
+        forgotten = doubtful and next_at - (delivery.handed_at or now) > KEY_HOLDS
 
         def note(db: Session) -> Found:
             if tried < TRIES and not forgotten:
-                deliveries.again(db, delivery, trouble.code, next_at)
+                deliveries.again(db, delivery, trouble.code, next_at, taken=not trouble.sure)
                 return ["queued"]
-            state: deliveries.State = "failed" if trouble.sure else "unknown"
+            state: deliveries.State = "unknown" if doubtful else "failed"
             deliveries.end(db, delivery, state, trouble.code)
             return [state]
 
@@ -336,11 +337,14 @@ class Dispatcher:
     def _opened(self, opening: _Opening, now: datetime, db: Session) -> str | _Call:
         """Find the channel for a message, or settle it."""
         delivery, paused = opening.delivery, False
+        doubted = delivery.handed_at is not None and not opening.tried
         if ended := self._ended(db, delivery, now):
             return ended
         for channel, address in self._routes(db, delivery):
             if (channel.name, address) in opening.tried:
                 continue
+            if doubted and channel.name != delivery.channel:
+                continue  # what may have come by one channel is not sent by another, which knows nothing of its key
             if not self._breaker(channel).open(now):
                 paused = True
                 continue
@@ -348,15 +352,21 @@ class Dispatcher:
         if paused:
             deliveries.again(db, delivery, "channel-stopped", now + PAUSE)
             return "queued"
+        if doubted:
+            deliveries.end(db, delivery, "unknown", delivery.code or "no-answer")
+            return "unknown"
         code = list(opening.tried.values())[-1] if opening.tried else deliveries.NO_CHANNEL
         deliveries.end(db, delivery, "failed", deliveries.NO_CHANNEL, code)
         return "failed"
 
     def _ended(self, db: Session, delivery: Delivery, now: datetime) -> str:
-        """Settle what must not be sent now: too late, no longer called for, or only later."""
+        """Settle what must not be sent now: too late, twice for all one knows, no longer called for, or only later."""
         if delivery.not_after is not None and delivery.not_after < now:
             deliveries.end(db, delivery, "expired", "late")
             return "expired"
+        if delivery.handed_at is not None and now - delivery.handed_at > KEY_HOLDS:
+            deliveries.end(db, delivery, "unknown", delivery.code or "no-answer")
+            return "unknown"
         reason = deliveries.guarded(db, delivery, self.guards)
         if isinstance(reason, datetime):
             deliveries.again(db, delivery, "quiet", reason)

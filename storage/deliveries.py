@@ -131,8 +131,9 @@ def collect(
     if not any(db.connection().scalar(WAITS, {"recipient": one}) for one in recipients):
         return []  # as in nearly every turn
     wanted = select(Delivery).where(
-        Delivery.recipient.in_(recipients), _waiting(), Delivery.not_before <= now, _timely(now), _going()
-    )
+        Delivery.recipient.in_(recipients), _waiting(), Delivery.not_before <= now, _timely(now), _going(),
+        or_(Delivery.state == "failed", Delivery.handed_at.is_(None)),  # else it may have come already
+    )  # fmt: skip
     found = list(db.scalars(wanted.order_by(Delivery.lane, Delivery.id).with_for_update(skip_locked=True)))
     taken = []
     for one in found:
@@ -185,9 +186,10 @@ def accepted(db: Session, taken: Sequence[tuple[Delivery, str]], now: datetime) 
     return _moved(db, _ACCEPT, [_held(one, platform_id=number or None, now=now) for one, number in taken])
 
 
-def again(db: Session, delivery: Delivery, code: str, at: datetime) -> bool:
-    """Put it back for a later try."""
-    return _moved(db, _AGAIN, [_held(delivery, code=code, at=at)]) == 1
+def again(db: Session, delivery: Delivery, code: str, at: datetime, *, taken: bool = False) -> bool:
+    """Put it back for a later try. `taken`: the platform may have taken it this time; what it did before stays."""
+    move, before = (_DOUBTED, {}) if taken else (_AGAIN, {"handed_at": delivery.handed_at})
+    return _moved(db, move, [_held(delivery, code=code, at=at, **before)]) == 1
 
 
 def end(db: Session, delivery: Delivery, state: State, code: str, reason: str = "") -> bool:
@@ -235,7 +237,14 @@ _ACCEPT = _move(
     code=None,
     reason="",
 )
-_AGAIN = _move(("claimed", "handing"), state="queued", code=_new("code"), not_before=_new("at"), lease_until=None)
+_BACK: Mapping[str, Any] = {  # Any: as _move takes it
+    "state": "queued",
+    "code": _new("code"),
+    "not_before": _new("at"),
+    "lease_until": None,
+}
+_DOUBTED = _move(("claimed", "handing"), **_BACK)
+_AGAIN = _move(("claimed", "handing"), **_BACK, handed_at=_new("handed_at"))
 _END = _move(
     ("claimed", "handing"), state=_new("state"), code=_new("code"), reason=_new("reason"), lease_until=None
 )  # fmt: skip

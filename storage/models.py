@@ -549,7 +549,7 @@ class Delivery(Base):
     code: Mapped[str | None] = mapped_column(String(32))
     reason: Mapped[str] = mapped_column(Text, default="")
     at: Mapped[datetime]
-    handed_at: Mapped[datetime | None]
+    handed_at: Mapped[datetime | None]  # of what is queued: since when a platform may have it all the same
     accepted_at: Mapped[datetime | None]
     acked_at: Mapped[datetime | None]
 

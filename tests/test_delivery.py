@@ -158,6 +158,52 @@ def test_what_may_have_gone_out_ends_as_unknown_and_never_as_lost(sessions: sess
     assert row(sessions).state == "unknown"
 
 
+@pytest.mark.parametrize(("sure", "ended"), [(False, "unknown"), (True, "accepted")])
+def test_what_may_have_come_is_not_sent_again_once_its_key_is_forgotten(
+    sessions: sessionmaker[Session], sure: bool, ended: str
+) -> None:
+    """Sending was off for longer than the platform remembers: whoever had it already got it twice."""
+    put(sessions, "wechat:openid")
+    clock, wechat = Clock(), Platform(name="wechat", answer=refusing(TemporaryFailure("-1", sure=sure)))
+    machine = dispatcher(sessions, clock, wechat)
+    assert machine.drain() == {"queued": 1}
+    wechat.answer = lambda address: None
+    clock.now += delivery.KEY_HOLDS + timedelta(minutes=1)
+    assert machine.drain() == {ended: 1}
+    assert len(wechat.got) == sure
+
+
+def test_what_may_have_come_is_never_said_to_have_failed(sessions: sessionmaker[Session]) -> None:
+    """The first try may have come, and the others surely did not."""
+    put(sessions, "wechat:openid")
+    clock, wechat = Clock(), Platform(name="wechat", answer=refusing(TemporaryFailure("-1", sure=False)))
+    machine = dispatcher(sessions, clock, wechat)
+    ended = machine.drain()
+    wechat.answer = refusing(TemporaryFailure("unreachable"))
+    while ended == {"queued": 1}:
+        with transaction(sessions) as db:
+            assert deliveries.collect(db, ["wechat:openid"], "wechat", clock.now + timedelta(minutes=5), {}) == []
+        clock.now += timedelta(minutes=3)
+        ended = machine.drain()
+    assert ended == {"unknown": 1}
+
+
+@pytest.mark.expects_error
+def test_what_may_have_come_by_one_channel_is_not_sent_by_another(sessions: sessionmaker[Session]) -> None:
+    put(sessions, bound(sessions, ("wechat", "openid"), ("wecom", "zhang")))
+    clock, wechat = Clock(), Platform(name="wechat")
+    wecom = Platform(name="wecom", answer=refusing(TemporaryFailure("-1", sure=False)))
+    machine = dispatcher(sessions, clock, wechat, wecom)
+    assert machine.drain() == {"queued": 1}
+    wecom.answer = refusing(ChannelStopped("48001", "接口未授权", retry_after_s=60))
+    clock.now += timedelta(minutes=1)
+    assert machine.drain() == {"queued": 1}
+    wecom.answer = lambda address: None
+    clock.now += timedelta(minutes=2)
+    assert machine.drain() == {"accepted": 1}
+    assert (len(wecom.got), wechat.got) == (1, [])
+
+
 @pytest.mark.expects_error
 def test_a_stopped_channel_keeps_its_messages_until_it_works_again(sessions: sessionmaker[Session]) -> None:
     put(sessions, "wechat:one", "甲")
