@@ -38,6 +38,7 @@ TOGETHER = 12  # messages in one commit: a digest is looked at for 10 ms before 
 FOR_NOTICES = 0.75  # the share of the senders that notices may keep busy: a broadcast holds up nobody's reply
 TRIES = 6
 KEY_HOLDS = timedelta(minutes=10)  # the shortest time for which a platform remembers a key (WeChat client_msg_id)
+KEYLESS = ("telegram",)  # platforms without keys: what they may have taken is not sent again
 ORDER = ("wecom", "wechat", "telegram", "web")
 STOP_AFTER = 10  # failures in a row that stop a channel
 PAUSE = timedelta(minutes=1)
@@ -283,7 +284,8 @@ class Dispatcher:
         tried = delivery.attempts + 1
         next_at = now + timedelta(seconds=max(trouble.retry_after_s, 2 * 2**tried * random.uniform(0.7, 1.3)))
         doubtful = not trouble.sure or delivery.handed_at is not None
-        forgotten = doubtful and next_at - (delivery.handed_at or now) > KEY_HOLDS
+        keyless = call.channel.name in KEYLESS
+        forgotten = doubtful and (keyless or next_at - (delivery.handed_at or now) > KEY_HOLDS)
 
         def note(db: Session) -> Found:
             if tried < TRIES and not forgotten:

@@ -173,6 +173,16 @@ def test_what_may_have_come_is_not_sent_again_once_its_key_is_forgotten(
     assert len(wechat.got) == sure
 
 
+@pytest.mark.parametrize(("sure", "ended"), [(False, "unknown"), (True, "queued")])
+def test_what_a_platform_without_keys_may_have_is_not_sent_again(
+    sessions: sessionmaker[Session], sure: bool, ended: str
+) -> None:
+    """Its channel said so and the ledger sent it up to six times."""
+    put(sessions, "telegram:42")
+    telegram = Platform(name="telegram", answer=refusing(TemporaryFailure("network", sure=sure)))
+    assert dispatcher(sessions, Clock(), telegram).drain() == {ended: 1}
+
+
 def test_what_may_have_come_is_never_said_to_have_failed(sessions: sessionmaker[Session]) -> None:
     """The first try may have come, and the others surely did not."""
     put(sessions, "wechat:openid")
