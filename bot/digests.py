@@ -21,6 +21,7 @@ from storage.models import Delivery, Occurrence, Preference
 
 SOURCE = "digest"
 AFTER_OPENING = timedelta(minutes=10)
+BEFORE_CLOSING = timedelta(minutes=10)  # in which the jobs still come round: a time chosen later than this never came
 SPREAD = 29  # minutes over which a morning's digests go out
 AGAIN = time(15, 10)  # a second one for what falls due today and is still open
 APART = timedelta(hours=3)
@@ -54,7 +55,8 @@ def slot(person_id: int, on: date, hours: Hours, preference: Preference | None =
     """When in a day somebody gets their digest: as they chose, else after the opening, spread over half an hour."""
     if preference is not None and preference.slot:
         chosen, _, minutes = preference.slot.partition(":")
-        return datetime.combine(on, time(int(chosen), int(minutes)), LOCAL)
+        latest = datetime.combine(on, hours.closing, LOCAL) - BEFORE_CLOSING
+        return min(datetime.combine(on, time(int(chosen), int(minutes)), LOCAL), latest)
     begins = datetime.combine(on, hours.opening, LOCAL) + AFTER_OPENING
     at = begins + timedelta(minutes=crc32(str(person_id).encode()) % SPREAD)
     return at + timedelta(minutes=1) if at.minute in (0, 30) else at

@@ -195,8 +195,9 @@ def snooze(turn: Turn) -> Reply:
     done, kept, until = 0, 0, today
     for row in _last(turn):
         most = last_quiet_day(row.due_on, days) if row.subject.startswith(DATED) else date.max
-        wished = {"明天": days.shifted(today, 1), "3天后": days.shifted(today, 3)}.get(match["until"], most)
-        wished = days.shifted(today, 3) if wished == date.max else wished
+        three = days.shifted(today, 3)
+        wished = {"明天": days.shifted(today, 1), "3天后": three, "三天后": three}.get(match["until"], most)
+        wished = three if wished == date.max else wished
         overdue = days.between(days.on_or_before(row.due_on), today) if most != date.max else 0
         if overdue >= 3 or (most <= today and not overdue):
             kept += 1

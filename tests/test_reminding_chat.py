@@ -46,6 +46,9 @@ def test_put_off_until_tomorrow_known_and_done(province: Province) -> None:
     options = [one.value for one in province.reply("甲", "稍后提醒").options]
     assert options == ["推迟到明天", "推迟到3天后", "推迟到到期前1天"]
     assert "5月7日（周四）前不再提醒" in province.say("甲", "1")
+    for words in ("推迟到3天后", "推迟到三天后"):
+        assert "5月9日（周六）前不再提醒" in province.say("甲", words), "a Saturday made up for May Day"
+    assert "5月7日（周四）前不再提醒" in province.say("甲", "推迟到明天")
     province.until("2020-05-07 18:00")
     assert province.days("甲") == ["05-06", "05-07"]
     assert "到期前1个工作日再提醒" in province.say("甲", "已知悉")
@@ -84,9 +87,14 @@ def test_settings_move_pause_and_choose(province: Province) -> None:
     province.now = local("2020-05-11 15:35")
     province.tick()
     assert province.days("甲") == ["05-06", "05-11"]
+    assert "17:29" in province.say("甲", "提醒时间 17:29"), "after which no job comes round within the hours"
+    province.until("2020-05-12 17:15")
+    province.now = local("2020-05-12 17:24")
+    province.tick()
+    assert province.days("甲") == ["05-06", "05-11", "05-12"]
     assert "恢复" in province.say("甲", "暂停提醒7天")
     province.until("2020-05-14 18:00")
-    assert province.days("甲") == ["05-06", "05-11"]
+    assert province.days("甲") == ["05-06", "05-11", "05-12"]
 
 
 def test_what_goes_along_with_a_reply_is_looked_at_again_too(province: Province) -> None:
