@@ -115,7 +115,7 @@ def test_a_database_that_falls_down_loses_nothing_and_doubles_nothing(platform: 
             child = sender.answer()
             for number in range(RESTARTS):
                 until(
-                    partial(_has, platform, (2 * number + 1) * audience // (2 * RESTARTS) + chance.randint(0, 50)), 300
+                    partial(_has, platform, (2 * number + 1) * audience // (2 * RESTARTS) + chance.randint(0, 50)), 1200
                 )
                 postgres.crash()
             sender.tell(wait=child)
