@@ -18,16 +18,24 @@ from knowledge.model import Clause, KnowledgeError, Notice, Supersession
 from knowledge.validity import read_supersessions
 
 NUMERAL = "[一二三四五六七八九十百]+"
+POINT = r"\d{1,2}[.．、](?:(?!\d)|(?=(?:19|20)\d\d年))"  # 2.2022年以来… is point 2
+# 商务部公告2026年第3号 · 财政部 农业农村部公告2026年第12号 · 示例省人民政府令第12号 · 示例部第12号令
+SERIAL = re.compile(
+    r"(?!根据|按照|依据|为|现将)(?P<bodies>[\u4e00-\u9fff、 ]{2,40}?)\s*(?:(?P<kind>公\s?告|通\s?告|令)\s*[（(]?(?P<year>(?:19|20)\d\d年)?\s*第\s*(?P<serial>\d{1,5})\s*号"
+    r"|第\s*(?P<order>\d{1,5})\s*号令)[）)]?(?!的|规定|要求|精神|文|等)"
+)
 _CHAPTER = re.compile(rf"第{NUMERAL}章")
 _PART = re.compile(rf"第{NUMERAL}节")
 _ARTICLE = re.compile(rf"第{NUMERAL}条")
 _SECTION = re.compile(rf"({NUMERAL})、")
 _ITEM = re.compile(rf"[（(]({NUMERAL})[)）]")
-_POINT = re.compile(r"(\d{1,2})[.．、](?!\d)")
+_POINT = re.compile(rf"(?={POINT})(\d{{1,2}})[.．、]")
 _SUB = re.compile(r"[（(](\d{1,2})[)）]")
 _ATTACHMENT = re.compile(r"附件\s*(\d*)\s*[:：]?")
 _ROW = re.compile(r"(\d{1,3})\t(.+)")
-_CLOSING = re.compile(r"[特专]此(?:通知|函告|函复|公告|批复|说明|函达)|[（(]此件|抄送[:：]")
+_CLOSING = re.compile(
+    r"[特专]此(?:通知|通报|通告|函告|函复|公告|批复|说明|函达|报告|复函)|此[复函致令][。，]?$|[（(]此件|抄送[:：]"
+)
 DATED = re.compile(
     r"[（(]?(?:\d{4}\s*年\s*\d{1,2}\s*月\s*\d{1,2}\s*日|[二一][〇○零Ｏ一二三四五六七八九]{3}年[一二三四五六七八九十]+月[一二三四五六七八九十]+日)"
 )

@@ -13,6 +13,16 @@ import rjieba
 
 from knowledge.importing.deadlines import Deadline, Reader
 from knowledge.importing.figures import Figure, Prohibition, amounts, percentages, prohibitions
+from knowledge.importing.header import (
+    ADDRESSEE,
+    canonical_number,
+    find_addressee,
+    find_date,
+    find_issuer,
+    find_number,
+    find_title,
+    find_year,
+)
 from knowledge.importing.layout import restore
 from knowledge.importing.readers import check_length, read_file, refusal
 from knowledge.model import Clause, KnowledgeError, Notice
@@ -20,21 +30,7 @@ from knowledge.notices import DATED, NUMERAL, header_of, load_notices, parse_cla
 from knowledge.text import number as read_number
 from knowledge.validity import problems
 
-_TITLE_END = (
-    r"(?:通知|意见|公告|通告|通报|函|批复|决定|办法|方案|细则|规定|规程|指南|要点|计划)(?:[（(][^）)]{1,12}[)）])?"
-)
-_TITLE = re.compile(rf"(?!附件)[^。；：:]{{0,30}}关于[^。；：:]{{2,90}}{_TITLE_END}")
-_PLAIN_TITLE = re.compile(rf"(?!附件|为|根据)[^。；：:，,]{{6,60}}{_TITLE_END}")
-_NUMBER = re.compile(
-    r"[（(]?([\u4e00-\u9fff]{1,12})\s*[〔\[［【(（]\s*((?:19|20)\d\d)\s*[〕\]］】)）]\s*(?:第)?\s*(\d{1,5})\s*号[）)]?"
-)
-_OFFICE = r"(?:部|厅|局|委员会|委|办公厅|办公室|办|政府|署|总社|银行|社)"
-_DECIDE = re.compile(
-    rf"(?<![\u4e00-\u9fff])([\u4e00-\u9fff]{{2,12}}{_OFFICE}(?:、[\u4e00-\u9fff]{{2,14}}{_OFFICE}){{0,8}})(?:决定|研究决定|联合|制定|组织)"
-)
-_LETTERHEAD = re.compile(r"[\u4e00-\u9fff、 ]{2,60}(?:部|厅|局|委员会|委|办公厅|办公室|政府|署|文件)")
 _ENDS_ANOTHER = re.compile(r"[^。；，\n]{0,80}(?:》|号[)）]?)[^。；\n]{0,24}(?:废止|停止执行|不再执行|不再适用)")
-_DIGITS = "〇○零Ｏ一二三四五六七八九"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +66,11 @@ def draft_of(text: str, name: str = "粘贴的正文") -> Draft:
     returning = _returning(lines)
     clauses = parse_clauses("draft", "\n".join(lines), returning)
     head = [line for line in lines[:12] if not line.startswith("附件")]
-    title, number = _title(head), _number(head)
-    issued = _issued(lines, clauses)
-    issuer = _issuer(title, head, clauses)
-    basis = issued or _year_only(number, title)
-    reader = Reader(basis, _addressee(clauses))
+    title, number = find_title(head), find_number(head)
+    issued = find_date(lines, clauses)
+    issuer = find_issuer(title, head, clauses)
+    basis = issued or find_year(number, title)
+    reader = Reader(basis, find_addressee(clauses))
     binding = [one for one in clauses if not _is_frame(one, title)]
     deadlines = tuple(due for one in binding for due in reader.read(one.label, one.full))
     return Draft(
@@ -93,96 +89,11 @@ def draft_of(text: str, name: str = "粘贴的正文") -> Draft:
     )
 
 
-# --- the header ----------------------------------------------------------------------------------------------------
-
-
-def _title(head: list[str]) -> str:
-    for pattern in (_TITLE, _PLAIN_TITLE):
-        for line in head:
-            if pattern.fullmatch(line.strip()) and not _NUMBER.fullmatch(line):
-                return _closed_up(line.strip())
-    return ""
-
-
-def _closed_up(title: str) -> str:
-    """A title without the spaces of its typesetting; those between issuing bodies stay."""
-    bodies, about, rest = title.rpartition("关于")
-    parts = bodies.split()
-    apart = len(parts) > 1 and all(re.search(rf"{_OFFICE}$", part) for part in parts)
-    return (" " if apart else "").join(parts) + about + re.sub(r"(?<=[\u4e00-\u9fff]) +(?=[\u4e00-\u9fff])", "", rest)
-
-
-def _number(head: list[str]) -> str | None:
-    """The document number where it stands alone in a line above the text; other notices' numbers are references."""
-    for line in head:
-        match = _NUMBER.fullmatch(line.strip())
-        if match:
-            return f"{match[1]}〔{match[2]}〕{match[3]}号"
-    return None
-
-
-def _issuer(title: str, head: list[str], clauses: Sequence[Clause]) -> str:
-    before = title.partition("关于")[0].strip()
-    signed = [
-        one.text
-        for one in clauses
-        if one.label.startswith("尾段") and re.fullmatch(rf"[^，。；：]{{2,40}}{_OFFICE}", one.text)
-    ]
-    bodies = dict.fromkeys(body for line in signed for body in line.split())
-    among = re.search(rf"等(\d+|{NUMERAL})个?部门$", before)
-    if before and (re.search(rf"{_OFFICE}$", before) or (among and len(bodies) != read_number(among[1]))):
-        return re.sub(r"\s+", "、", before)
-    if bodies:
-        return "、".join(bodies)
-    for line in head:
-        if _LETTERHEAD.fullmatch(line) and "关于" not in line:
-            return "、".join(line.removesuffix("文件").split())
-    opening = (one.text for one in clauses if one.label.startswith("导语"))
-    decided = next((match for line in opening if (match := _DECIDE.search(line))), None)
-    return decided[1] if decided else ""
-
-
-def _issued(lines: list[str], clauses: Sequence[Clause]) -> date | None:
-    """The date under the signature, else the one in the heading's brackets, else the date of printing."""
-    dated = [one.text for one in clauses if one.label.startswith("尾段") and DATED.match(one.text)]
-    dated += [line for line in lines[:6] if re.fullmatch(r"[（(]?\s*\d{4}年\d{1,2}月\d{1,2}日\s*[)）]?", line)]
-    dated += [line for line in lines if DATED.match(line) and line.endswith("印发")]
-    dated += [line for line in lines if re.search(r"\d{4}年\d{1,2}月\d{1,2}日印发$", line)]
-    return next((found for line in dated if (found := _date(line)) is not None), None)
-
-
-def _date(text: str) -> date | None:
-    match = re.search(r"(\d{4})\s*年\s*(\d{1,2})\s*月\s*(\d{1,2})\s*日", text)
-    if match is None:
-        worded = re.search(rf"([{_DIGITS}]{{4}})年({NUMERAL})月({NUMERAL})日", text)
-        if worded is None:
-            return None
-        year = "".join(str(max(0, _DIGITS.find(c) - 3)) for c in worded[1])
-        parts = (int(year), read_number(worded[2]), read_number(worded[3]))
-    else:
-        parts = (int(match[1]), int(match[2]), int(match[3]))
-    try:
-        return date(*parts)
-    except ValueError:
-        return None
-
-
-def _year_only(number: str | None, title: str) -> date | None:
-    """The first of January of the year in the number, else of the only year in the title."""
-    years = re.findall(r"〔(\d{4})〕", number or "") or sorted(set(re.findall(r"(20\d\d)年", title)))
-    return date(int(years[0]), 1, 1) if len(years) == 1 else None
-
-
-def _addressee(clauses: Sequence[Clause]) -> str:
-    opening = (one.text for one in clauses if one.label.startswith("导语"))
-    return next((line[:-1] for line in opening if re.fullmatch(r"(?!.*如下)[^。]{1,198}[：:]", line)), "")
-
-
 def _is_frame(clause: Clause, title: str) -> bool:
     """True for letterhead, number, title, addressee, signature and date, which bind nothing."""
     text = clause.full
     named = (
-        re.sub(r"\s", "", text) == title or bool(_NUMBER.fullmatch(text)) or bool(re.fullmatch(r"[^。]+[：:]", text))
+        re.sub(r"\s", "", text) == title or canonical_number(text) is not None or ADDRESSEE.fullmatch(text) is not None
     )
     return (clause.label.startswith("导语") and (named or len(text) < 24)) or bool(
         DATED.fullmatch(text.removesuffix("印发"))
@@ -364,9 +275,9 @@ def identity(draft: Draft, taken: Sequence[Notice]) -> str:
             raise KnowledgeError(
                 [f"{known.name}已在库中（{known.id}），没有覆盖。请用 notice diff {known.id} 文件 比较两份文本。"]
             )
-    match = _NUMBER.fullmatch(draft.number or "")
-    year = draft.issued_on.year if draft.issued_on else (_year_only(None, draft.title) or date(1, 1, 1)).year
-    base = f"{match[3]}-{match[2]}" if match else f"notice-{year}" if year > 1 else "notice"
+    found = canonical_number(draft.number or "")
+    year = draft.issued_on.year if draft.issued_on else (find_year(None, draft.title) or date(1, 1, 1)).year
+    base = f"{found[1]}-{found[2] or year}" if found else f"notice-{year}" if year > 1 else "notice"
     names = {known.id for known in taken}
     return next(name for name in (base, *(f"{base}-{n}" for n in range(2, 10_000))) if name not in names)
 
@@ -424,7 +335,7 @@ def confirmed(
     )
     if not stored:
         raise KnowledgeError([f"没有文件“{name}”，请用 notice list 查看文件标识。"])
-    if not _NUMBER.fullmatch(number):
+    if canonical_number(number) is None:
         raise KnowledgeError([f"文号“{number}”无法识别，请写成 商办建函〔2020〕144号 这样的形式。"])
     if not reason.strip():
         raise KnowledgeError(["请写明核对依据（命令行用 --reason），例如 与印发件逐字核对一致。"])

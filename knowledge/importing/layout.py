@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rapidfuzz import fuzz
 
 from knowledge.importing.wrapping import START, unwrap
-from knowledge.notices import DATED, NUMERAL
+from knowledge.notices import DATED, NUMERAL, POINT, SERIAL
 from knowledge.text import number as read_number
 
 _RESIDUE = re.compile(r"\[bookmark:[^\]\n]*\]|</?p>[ \t]*|[\u200b-\u200f\ufeff\u00ad]")
@@ -60,11 +60,11 @@ class _Place:
 _ISSUED_KINDS = r"(?:办法|规定|细则|方案|规程|指南|要点|标准|措施|制度|计划|意见)(?:\s*[（(][^）)]{1,12}[）)])?"
 _MARK = re.compile(
     rf"(?P<chapter>第{NUMERAL}章)|(?P<part>第{NUMERAL}节)|(?P<article>第{NUMERAL}条)|(?P<section>{NUMERAL}、)"
-    rf"|(?P<item>[（(]{NUMERAL}[）)])|(?P<sub>[（(]\d{{1,2}}[）)])|(?<![\d.．—–-])(?P<row>\d{{1,6}})\t"
-    r"|(?<![\d.．—–-])(?P<point>\d{1,2}[.．、](?!\d))"
+    rf"|(?P<item>[（(]{NUMERAL}[）)])|(?P<sub>[（(]\d{{1,2}}[）)])|(?:(?<![\d.．—–-])|(?<=\t[—–-]))(?P<row>\d{{1,6}})\t"
+    rf"|(?<![\d.．—–-])(?P<point>{POINT})"
 )
 _CHAPTER_HEAD = re.compile(rf"[ \u3000]*[^，。；：第]{{2,20}}?[ \u3000]*第{NUMERAL}[条节]")
-_AFTER_END = re.compile(r"(?:[。；：！？:;!?…][”’」』）)]?|[\t\s]|[。；！？][”’]|[。；][（(][^。；（）()]{2,80}[）)])$")
+_AFTER_END = re.compile(r"(?:[。；：！？:;!?…][”’」』）)]?|[\t\s]|[。；！？][”’]|[。；][（(][^。（）()]{2,80}[）)])$")
 _TITLED = re.compile(rf"{_ISSUED_KINDS}$")
 
 
@@ -136,6 +136,8 @@ def _accepts(line: str, match: re.Match[str], level: str, value: int, cut: int, 
     if listed:
         return value > 1
     spaced = level in ("chapter", "part", "article") and re.match(r"[ \u3000]", line[match.end() :])
+    if level == "row" and line[match.start() - 1] == "\t":
+        return False  # a number in a cell of its own is no row's, though it may be the next one
     in_table = level == "row" and (value > 1 or "序号" in before)
     if in_table and value == 1:
         place.columns = before.count("\t", before.rindex("序号")) + 1
@@ -191,9 +193,9 @@ _TITLE = re.compile(
 )
 _SLOGAN = re.compile(r"(?<=。)(?=[\u4e00-\u9fff]{4}，[\u4e00-\u9fff]{4}。)")
 _BEFORE = re.compile(
-    r"(?<=[。；：])\s*(?=附件\s*\d*\s*[:：]|[特专]此(?:通知|函告|函复|函达|公告)。?|[（(]?联\s*系\s*人|抄送[:：])"
+    r"(?<=[。；：])\s*(?=附件\s*\d*\s*[:：]|[特专]此(?:通知|通报|通告|函告|函复|函达|公告|批复|复函)|此[复函]。|[（(]?联\s*系\s*人|抄送[:：])"
     r"|(?<=日)\s*(?=抄送[:：])|(?<=[。\d）)])(?=(?:联系)?电\s*话[:：]|传\s*真[:：]|邮\s*箱[:：])"
-    r"|(?<=如下：)(?=\S)|(?<=此通知。)(?=\S)|(?<=此函告。)(?=\S)|(?<=此函达。)(?=\S)"
+    r"|(?<=如下：)(?=\S)|(?<=此通知。)(?=\S)|(?<=此函告。)(?=\S)|(?<=此函达。)(?=\S)|(?<=此公告。)(?=\S)|(?<=。此复。)(?=\S)"
     r"|(?<=[。：；])[ \u3000]+(?=\S)|(?<=。)(?=根据《|各地可)"
 )
 
@@ -262,17 +264,27 @@ def _signatures(text: str) -> list[str]:
     return [body for part in parts for body in part.split()]
 
 
+_ORDINAL = re.compile(r"[（(]?(?:20\d\d年)?\s*第\s*\d{1,5}\s*号[）)]?(?=\s|关于|$)")  # below 示例省人民政府令
+
+
 def _open_head(lines: list[str]) -> list[str]:
     """Give number, title and addressees of the opening lines a line each."""
     out: list[str] = []
     for place, line in enumerate(lines):
         if START.match(line) or place > 6 or out and out[-1].endswith(("：", ":")):
             return out + lines[place:]
+        below = _ORDINAL.match(line) if out and re.search(r"[令告]$", out[-1]) else None
+        if below:
+            out.append(below.group())
+            line = line[below.end() :].strip()
         out += list(_head(line))
     return out
 
 
 def _head(line: str) -> Iterator[str]:
+    if (serial := SERIAL.match(line)) and "关于" not in serial.group():
+        yield serial.group()
+        line = line[serial.end() :].strip()
     found = _DOC_NUMBER.search(line)
     before = line[: found.start()] if found else ""
     if (
@@ -311,7 +323,7 @@ def _head(line: str) -> Iterator[str]:
 # --- attachments that run on inside a line -------------------------------------------------------------------------
 
 _LISTING = re.compile(r"(?<=[。；\d）)\s])附件\s*[:：]|^附件\s*[:：]")
-_NUMBERED = re.compile(r"(?<!\d)(\d{1,2})[.．、](?!\d)\s*")
+_NUMBERED = re.compile(rf"(?<!\d)(?={POINT})(\d{{1,2}})[.．、]\s*")
 
 
 def _open_attachments(lines: list[str]) -> list[str]:
@@ -319,7 +331,7 @@ def _open_attachments(lines: list[str]) -> list[str]:
     out: list[str] = []
     for line in lines:
         listing = _LISTING.search(line)
-        if listing is None or len(line) - listing.end() < 80:
+        if listing is None or len(line) - listing.end() < 30:
             out.append(line)
             continue
         titles, rest = _announced(line[listing.end() :])

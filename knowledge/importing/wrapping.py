@@ -2,15 +2,17 @@
 
 import re
 
-from knowledge.notices import DATED, NUMERAL
+from knowledge.notices import DATED, NUMERAL, POINT
 
 PAGE_NUMBER = re.compile(
     r"[—–\-－・·\s]*(?:第\s*)?\d{1,3}(?:\s*页)?(?:\s*[/／共]\s*共?\s*\d{1,3}\s*页?)?[—–\-－・·\s]*"
 )
 ENDED = re.compile(r"[。；：！？:;!?”’」』》）)…]$")
 START = re.compile(
-    rf"(?:第{NUMERAL}[章节条]|{NUMERAL}、|[（(]{NUMERAL}[）)]|[（(]\d{{1,2}}[）)]|\d{{1,2}}[.．、](?!\d)|附件\s*\d*\s*(?:[:：]|$)|特此(?:通知|函告|函复|公告)|[（(]?联\s*系\s*(?:人|电\s*话|方式)\s*[:：]|20\d\d年第\d{{1,4}}号$|序号\t|\d{{1,3}}\t)"
+    rf"(?:第{NUMERAL}[章节条]|{NUMERAL}、|[（(]{NUMERAL}[）)]|[（(]\d{{1,2}}[）)]|{POINT}|附件\s*\d*\s*(?:[:：]|$)|特此(?:通知|函告|函复|公告)|[（(]?联\s*系\s*(?:人|电\s*话|方式)\s*[:：]|20\d\d年第\d{{1,4}}号$|序号\t|\d{{1,3}}\t)"
 )
+_FIRST = re.compile(r"一、|第一[章条]")
+_TITLED = re.compile(r"(?:方案|办法|规定|细则|指南|要点|意见|措施|标准|规程|计划|制度)(?:[（(][^）)]{1,12}[)）])?$")
 _LONG_LINE = 60  # characters; no heading is longer
 
 
@@ -83,6 +85,8 @@ def _continues(line: str, after: str, full: tuple[int, int] | None, hint: tuple[
     low, high = full
     if len(line) < low - 2 or len(line) > high + 2:
         return False
+    if _FIRST.match(after) and _TITLED.search(line):
+        return False  # a title may fill its line
     if not over:
         return not (START.match(after) and re.search(r"[，、]$", line) is None and opens and len(line) < low)
     if opens or START.match(after) or (len(after) < low and not ENDED.search(after)):

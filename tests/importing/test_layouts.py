@@ -89,6 +89,25 @@ def test_no_layout_loses_or_adds_a_character(sample: Sample) -> None:
             assert restored.replace("附件：1.", "附件：1.") == bare, layout
 
 
+@pytest.mark.parametrize(
+    ("head", "number"),
+    [
+        ("示例部公告2026年第3号", "示例部公告2026年第3号"),
+        ("财政部 农业农村部公告2026年第12号", "财政部 农业农村部公告2026年第12号"),
+        ("示例省商务厅公 告\n2026年 第8号", "示例省商务厅公告2026年第8号"),
+        ("示例市人民政府令\n第12号", "示例市人民政府令第12号"),
+        ("示例部第12号令", "示例部第12号令"),
+        ("根据示例部公告2026年第3号", None),
+    ],
+)
+@pytest.mark.parametrize("between", ["\n", " "])
+def test_announcements_and_orders_are_read_with_their_number(head: str, number: str | None, between: str) -> None:
+    title = "关于规范网络零售标注的公告"
+    body = "现将有关事项公告如下：\n一、经营者应当如实标注产地。\n二、本公告自发布之日起施行。\n示例部\n2026年2月1日"
+    draft = draft_of(between.join([head, title, body]))
+    assert (draft.number, draft.title) == (number, title)
+
+
 CLAUSES = json.loads((NOTICES / "clauses.json").read_text(encoding="utf-8"))
 
 
