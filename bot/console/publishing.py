@@ -23,7 +23,7 @@ from knowledge import base
 from knowledge.base import KnowledgeBase
 from knowledge.impact import Impact, impact, unreviewed
 from knowledge.importing.draft import Draft, confirm, confirmed, draft_of, endings, store
-from knowledge.importing.readers import LARGEST, read_file
+from knowledge.importing.readers import LARGEST, Reading, read_file
 from knowledge.model import Clause, KnowledgeError, Notice
 from knowledge.notices import header_of, parse_notice
 from knowledge.validity import Span, ends
@@ -52,8 +52,8 @@ def router(console: Console) -> APIRouter:
             pass  # reading a file takes its time
         text, name, wrong, draft = "", "", "", None
         try:
-            text, name = _sent(form)
-            draft = draft_of(text, name)
+            (text, unread), name = _sent(form)
+            draft = draft_of(text, name, unread)
         except KnowledgeError as no:
             wrong = str(no)
         with console.act(request, form, *EDITORS) as desk:
@@ -87,18 +87,18 @@ def record(desk: Desk, action: str, subject: str, after: Mapping[str, str], reas
 # --- import ----------------------------------------------------------------------------------------------------------
 
 
-def _sent(form: Form) -> tuple[str, str]:
+def _sent(form: Form) -> tuple[Reading, str]:
     """The text that was sent and the name of its file. Raises KnowledgeError with the remedy."""
     file = form.get("file")
     if not isinstance(file, UploadFile) or not file.filename:
-        return str(form.get("text", "")), str(form.get("name", "")).strip()[:200] or say("frame.pasted")
+        return Reading(str(form.get("text", ""))), str(form.get("name", "")).strip()[:200] or say("frame.pasted")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / (Path(file.filename).name or "notice.txt")
         path.write_bytes(file.file.read(LARGEST + 1))
-        text = read_file(path)
-    if len(text) > MOST_TEXT:
+        reading = read_file(path)
+    if len(reading.text) > MOST_TEXT:
         raise KnowledgeError([say("frame.text_too_long", most=MOST_TEXT)])
-    return text, path.name
+    return reading, path.name
 
 
 def _import_page(

@@ -53,11 +53,12 @@ class Draft:
 
 def read_draft(path: Path) -> Draft:
     """Read a notice from a file. Raises KnowledgeError with the remedy."""
-    return draft_of(read_file(path), path.name)
+    reading = read_file(path)
+    return draft_of(reading.text, path.name, reading.unread)
 
 
-def draft_of(text: str, name: str = "粘贴的正文") -> Draft:
-    """Read a notice from its text. Raises KnowledgeError when there is nothing to read."""
+def draft_of(text: str, name: str = "粘贴的正文", unread: Sequence[str] = ()) -> Draft:
+    """Read a notice from its text; `unread` warns of what its file holds besides. Raises KnowledgeError when there is nothing to read."""
     check_length(name, text)
     lines = restore(text)
     check_length(name, "\n".join(lines))
@@ -85,7 +86,7 @@ def draft_of(text: str, name: str = "粘贴的正文") -> Draft:
         percentages=tuple(figure for one in binding for figure in percentages(one.label, one.full)),
         amounts=tuple(figure for one in binding for figure in amounts(one.label, one.full)),
         prohibitions=tuple(found for one in binding for found in prohibitions(one.label, one.full)),
-        warnings=tuple(_warnings(number, title, issuer, issued, basis, clauses, deadlines, returning, text)),
+        warnings=(*unread, *_warnings(number, title, issuer, issued, basis, clauses, deadlines, returning, text)),
     )
 
 

@@ -20,6 +20,7 @@ _UNPACKED = 200 * 2**20  # bytes of all parts of a .docx
 _PARTS, _RATIO = 4000, 250  # parts of a .docx; how far one part may shrink
 _PAGES = 400
 _SCANNED = 20  # characters a page; fewer means a picture of a text
+_PICTURE = 0.08  # of a page; a seal covers 0.03
 _INDENT, _RAGGED = 15, 40  # points: the least indent of a paragraph; how far from the edge a full line may end
 _SPREADSHEETS = {".xls", ".xlsx", ".xlsm", ".et", ".csv", ".ods"}
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"BM")
@@ -42,7 +43,14 @@ def check_length(name: str, text: str) -> None:
         raise refusal(name, f"有一段{longest}字没有句号，不像通知正文", "请核对文件，或只粘贴正文")
 
 
-def read_file(path: Path) -> str:
+class Reading(NamedTuple):
+    """The text of a file, and warnings of what stands in it as a picture and was not read."""
+
+    text: str
+    unread: tuple[str, ...] = ()
+
+
+def read_file(path: Path) -> Reading:
     """The text of a .docx, .pdf, .html or .txt file. Raises KnowledgeError with the remedy."""
     name = path.name
     try:
@@ -56,13 +64,13 @@ def read_file(path: Path) -> str:
         content = path.read_bytes()
     except OSError:
         raise refusal(name, "找不到或打不开这个文件", "请核对路径和权限") from None
-    text = _by_content(name, path.suffix.lower(), content)
-    if len(re.findall(r"[\u4e00-\u9fff]", text)) < _SCANNED:
+    reading = _by_content(name, path.suffix.lower(), content)
+    if len(re.findall(r"[\u4e00-\u9fff]", reading.text)) < _SCANNED:
         raise refusal(name, "没有读到中文正文", "请确认文件不是空的，也不是扫描件；扫描件请先做文字识别")
-    return text
+    return reading
 
 
-def _by_content(name: str, suffix: str, content: bytes) -> str:
+def _by_content(name: str, suffix: str, content: bytes) -> Reading:
     start = content.lstrip()[:512].lower()
     if suffix in _SPREADSHEETS:
         raise refusal(
@@ -74,7 +82,7 @@ def _by_content(name: str, suffix: str, content: bytes) -> str:
         return _read_pdf(name, content)
     if content.startswith(b"PK"):
         _check_archive(name, content)
-        return read_docx(name, content)
+        return Reading(*read_docx(name, content))
     if content.startswith(_OLD_OFFICE):
         raise refusal(name, "这是旧版 Office 文件（.doc、.wps）或加了密码的文件", f"{_SAVE_AS}；有密码的请先取消密码")
     if content.startswith(b"{\\rtf"):
@@ -83,10 +91,10 @@ def _by_content(name: str, suffix: str, content: bytes) -> str:
         raise refusal(name, "这是图片，没有文字", "请先做文字识别，或导入 .docx 原件")
     text = _decoded(name, content)
     if suffix in (".html", ".htm", ".mht") or start.startswith((b"<!doctype html", b"<html")):
-        return _read_html(text)
+        return Reading(_read_html(text))
     if suffix in (".docx", ".pdf"):
         raise refusal(name, f"内容不是 {suffix} 格式，文件可能已损坏", "请重新下载或另存后再导入")
-    return text
+    return Reading(text)
 
 
 def _decoded(name: str, content: bytes) -> str:
@@ -138,7 +146,7 @@ def _check_sizes(name: str, parts: list[zipfile.ZipInfo]) -> None:
 # --- pdf -----------------------------------------------------------------------------------------------------------
 
 
-def _read_pdf(name: str, content: bytes) -> str:
+def _read_pdf(name: str, content: bytes) -> Reading:
     try:
         document = pypdfium2.PdfDocument(content)
     except pypdfium2.PdfiumError as error:
@@ -149,13 +157,32 @@ def _read_pdf(name: str, content: bytes) -> str:
         if len(document) > _PAGES:
             raise refusal(name, f"文件有{len(document)}页，超过{_PAGES}页", "请只导入通知正文和附件")
         pages = [_page_lines(page) for page in document]
+        pictures = [number for number, page in enumerate(document, 1) if _holds_picture(page)]
     except pypdfium2.PdfiumError:
         raise refusal(name, "PDF 文件已损坏，打不开", "请重新下载或另存后再导入") from None
     finally:
         document.close()
     if sum(len(line.text) for page in pages for line in page) < _SCANNED * max(len(pages), 1):
         raise refusal(name, "这是扫描件，没有可读的文字", "请先做文字识别，或导入 .docx 原件")
-    return "\n".join(_tabbed(_paragraphs(_without_running_heads(pages))))
+    text = "\n".join(_tabbed(_paragraphs(_without_running_heads(pages))))
+    return Reading(text, tuple(_picture_warning(number, bool(pages[number - 1])) for number in pictures))
+
+
+def _picture_warning(page: int, has_text: bool) -> str:
+    what = "有图片，图中的文字" if has_text else "是图片（扫描页），页上的文字"
+    return f"第{page}页{what}没有读到，请对照原件补录，或导入 .docx 原件。"
+
+
+def _holds_picture(page: pypdfium2.PdfPage) -> bool:
+    """True for a page with a picture too large for a seal or a letterhead's mark and without text set over it."""
+    text_page = page.get_textpage()
+    images = page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_IMAGE])
+    bounds = [image.get_bounds() for image in images]
+    bare = [each for each in bounds if len(text_page.get_text_bounded(*each).strip()) < _SCANNED]
+    text_page.close()
+    width, height = page.get_size()
+    covered = sum((right - left) * (top - bottom) for left, bottom, right, top in bare)
+    return bool(covered > _PICTURE * width * height)
 
 
 class _Line(NamedTuple):

@@ -14,13 +14,14 @@ from knowledge.model import KnowledgeError
 
 Element = Any  # an lxml element; lxml ships no types
 
+_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 _HIDDEN = {
     qn("w:del"),
     qn("w:moveFrom"),
     qn("w:instrText"),
     qn("w:pPr"),
     qn("w:rPr"),
-    "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",
+    _FALLBACK,
 }
 _CHINESE = {
     "chineseCounting",
@@ -29,19 +30,53 @@ _CHINESE = {
     "ideographDigital",
     "taiwaneseCountingThousand",
 }
+_SEAL = 25 * 360_000**2  # square units of a picture, 360,000 a centimetre; seals and marks are smaller
+_IMAGEDATA = "{urn:schemas-microsoft-com:vml}imagedata"
 _CIRCLED = "①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳"
 
 
-def read_docx(name: str, content: bytes) -> str:
-    """The text of a .docx that passed the checks of its archive. Raises KnowledgeError when it is broken."""
+def read_docx(name: str, content: bytes) -> tuple[str, tuple[str, ...]]:
+    """The text of a .docx that passed the checks of its archive, and warnings of its pictures.
+
+    Raises KnowledgeError when it is broken.
+    """
     try:
         document = docx.Document(io.BytesIO(content))
         numbers = _Numbers(document)
-        return "\n".join(_blocks(document.element.body, numbers))
+        return "\n".join(_blocks(document.element.body, numbers)), tuple(_pictures(document.element.body))
     except Exception as error:  # the library raises whatever its parsers raise on a broken file
         raise KnowledgeError(
             [f"{name}：文件已损坏，打不开（{type(error).__name__}）。请重新下载或另存后再导入。"]
         ) from error
+
+
+def _pictures(body: Element) -> Iterator[str]:
+    """Where pictures stand that may hold text, by the words before and, if Word noted it, the page."""
+    paged = next(body.iter(qn("w:lastRenderedPageBreak")), None) is not None
+    page, said, begins = 1, "", True
+    for one in body.iter():
+        if one.tag == qn("w:lastRenderedPageBreak"):
+            page += 1
+        elif one.tag == qn("w:t"):
+            said, begins = (("" if begins else said) + (one.text or ""))[-12:], False
+        elif one.tag == qn("w:p"):
+            begins = True
+        elif one.tag in (qn("w:drawing"), qn("w:pict")) and _is_picture(one):
+            after = f"“…{said}”之后" if said else "开头"
+            yield f"{f'第{page}页' if paged else ''}{after}有图片，图中的文字没有读到，请对照原件补录。"
+
+
+def _is_picture(drawing: Element) -> bool:
+    """True for a picture larger than a seal; what is drawn beside it as a fallback, and boxes of text, are none."""
+    if (
+        next(drawing.iterancestors(_FALLBACK), None) is not None
+        or next(drawing.iter(qn("w:txbxContent")), None) is not None
+    ):
+        return False
+    size = next(drawing.iter(qn("wp:extent")), None)
+    if size is None:
+        return next(drawing.iter(_IMAGEDATA), None) is not None
+    return int(size.get("cx")) * int(size.get("cy")) > _SEAL
 
 
 def _blocks(parent: Element, numbers: "_Numbers") -> Iterator[str]:

@@ -1,7 +1,10 @@
 """Files of every kind, sound and hostile, through the reader that `notice import` uses."""
 
+import base64
 import io
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import docx
 import pytest
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
+from docx.shared import Cm
 
 from knowledge.importing.draft import read_draft
 from knowledge.importing.readers import LARGEST
@@ -132,6 +136,39 @@ def test_numbers_that_word_writes_itself_are_part_of_the_text(tmp_path: Path) ->
         "一、第一项工作的标题写在这里",
         "二、第二项工作的标题写在这里",
     ]
+
+
+def picture_of() -> bytes:
+    """A grey picture in PNG."""
+    rows = b"".join(b"\0" + b"\x80" * 40 for _ in range(40))
+    parts = ((b"IHDR", struct.pack(">IIBBBBB", 40, 40, 8, 0, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    )
+
+
+def test_pages_and_places_of_pictures_are_named(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    image = (
+        f"<img src='data:image/png;base64,{base64.b64encode(picture_of()).decode()}' style='width:{{}};height:{{}}'>"
+    )
+    text = "".join(f"<p>{line}</p>" for line in STATION.lines[:12])
+    seal, scan, table = (image.format(*size) for size in (("4cm", "4cm"), ("17cm", "24cm"), ("15cm", "6cm")))
+    breaks = "<div style='break-after:page'></div>"
+    page = request.getfixturevalue("browser").new_page()
+    page.set_content(f"<meta charset='utf-8'>{text}{seal}{breaks}{scan}{breaks}{text}{table}")
+    page.pdf(path=tmp_path / "a.pdf", format="A4")
+    page.close()
+    said = [line for line in read_draft(tmp_path / "a.pdf").warnings if "图片" in line]
+    assert [line[:8] for line in said] == ["第2页是图片（扫", "第3页有图片，图"]
+
+    document = docx.Document()
+    for place, line in enumerate(STATION.lines[:12]):
+        document.add_paragraph(line)
+        if place in (5, 8):
+            document.add_picture(io.BytesIO(picture_of()), width=Cm(4 if place == 5 else 12))
+    document.save(str(tmp_path / "a.docx"))
+    [line] = [line for line in read_draft(tmp_path / "a.docx").warnings if "图片" in line]
+    assert f"“…{STATION.lines[8][-12:]}”之后有图片" in line
 
 
 def test_deleted_text_is_left_out_and_inserted_text_read(tmp_path: Path) -> None:
