@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pypdfium2
 
+from knowledge.importing.printed import Line, Word, with_rows
 from knowledge.importing.word import read_docx
 from knowledge.importing.wrapping import ENDED, PAGE_NUMBER, START, glue
 from knowledge.model import KnowledgeError
@@ -156,7 +157,7 @@ def _read_pdf(name: str, content: bytes) -> Reading:
     try:
         if len(document) > _PAGES:
             raise refusal(name, f"文件有{len(document)}页，超过{_PAGES}页", "请只导入通知正文和附件")
-        pages = [_page_lines(page) for page in document]
+        pages = [_page_lines(page, number) for number, page in enumerate(document, 1)]
         pictures = [number for number, page in enumerate(document, 1) if _holds_picture(page)]
     except pypdfium2.PdfiumError:
         raise refusal(name, "PDF 文件已损坏，打不开", "请重新下载或另存后再导入") from None
@@ -164,8 +165,14 @@ def _read_pdf(name: str, content: bytes) -> Reading:
         document.close()
     if sum(len(line.text) for page in pages for line in page) < _SCANNED * max(len(pages), 1):
         raise refusal(name, "这是扫描件，没有可读的文字", "请先做文字识别，或导入 .docx 原件")
-    text = "\n".join(_tabbed(_paragraphs(_without_running_heads(pages))))
-    return Reading(text, tuple(_picture_warning(number, bool(pages[number - 1])) for number in pictures))
+    text = "\n".join(_paragraphs(with_rows(_without_running_heads(pages))))
+    return Reading(
+        text,
+        tuple(
+            _picture_warning(number, sum(len(line.text) for line in pages[number - 1]) >= _SCANNED)
+            for number in pictures
+        ),
+    )
 
 
 def _picture_warning(page: int, has_text: bool) -> str:
@@ -185,42 +192,40 @@ def _holds_picture(page: pypdfium2.PdfPage) -> bool:
     return bool(covered > _PICTURE * width * height)
 
 
-class _Line(NamedTuple):
-    """A printed line and where it begins and ends, in points from the left of the page."""
-
-    text: str
-    left: float
-    right: float
-
-
-def _page_lines(page: pypdfium2.PdfPage) -> list[_Line]:
+def _page_lines(page: pypdfium2.PdfPage, number: int) -> list[Line]:
     text_page = page.get_textpage()
     text: str = text_page.get_text_range()
     last = text_page.count_chars() - 1
-    lines: list[_Line] = []
+    lines: list[Line] = []
     place = 0
     for line in re.split(r"\r\n|\r|\n", text):
-        if found := re.search(r"\S(?:.*\S)?", line):
-            first, end = (text_page.get_charbox(min(place + at, last)) for at in (found.start(), found.end() - 1))
-            lines.append(_Line(line.replace("\ufffe", "").strip(), first[0], end[2]))
+        words = []
+        for found in re.finditer(r"\S+", line):
+            first, end = (
+                text_page.get_charbox(min(place + at, last), loose=True) for at in (found.start(), found.end() - 1)
+            )
+            words.append(Word(found.group().replace("\ufffe", ""), first[0], first[1], end[2], first[3], number))
+        if words:
+            lines.append(Line(line.replace("\ufffe", "").strip(), tuple(words)))
         place += len(line) + 2
     text_page.close()
     return lines
 
 
-def _paragraphs(lines: list[_Line]) -> list[str]:
+def _paragraphs(lines: list[Line]) -> list[str]:
     """Lines as text: one that begins right of the margin is indented, as paragraphs are; one that begins at the margin
     goes on with the line before it where that is full, as far as the print tells.
     """  # fmt: skip
-    starts = Counter(round(line.left) for line in lines)
+    set_lines = [line for line in lines if line.words]
+    starts = Counter(round(line.left) for line in set_lines)
     margin = min((left for left, count in starts.items() if count > 1), default=min(starts, default=0))
-    edge = max((line.right for line in lines), default=0.0)
-    indents = sum(line.left > margin + _INDENT for line in lines) >= 3
+    edge = max((line.right for line in set_lines), default=0.0)
+    indents = sum(line.left > margin + _INDENT for line in set_lines) >= 3
     out: list[str] = []
-    before: _Line | None = None
+    before: Line | None = None
     for line in lines:
-        indented = line.left > margin + _INDENT
-        full = before is not None and before.right > edge - _RAGGED
+        indented = bool(line.words) and line.left > margin + _INDENT
+        full = before is not None and bool(before.words) and before.right > edge - _RAGGED
         numbered = START.match(line.text) or re.match(r"\d{1,3}\s", line.text)
         if full and not indented and not numbered and (indents or not ENDED.search(out[-1][-1:])):
             out[-1] += glue(out[-1], line.text) + line.text
@@ -230,23 +235,7 @@ def _paragraphs(lines: list[_Line]) -> list[str]:
     return out
 
 
-def _tabbed(lines: list[str]) -> list[str]:
-    """Put tabs between the cells of numbered rows under a head 序号 …, which a PDF gives with spaces between."""
-    out: list[str] = []
-    row = 0  # the number that the next row carries; 0 outside of a table
-    for line in lines:
-        cells = line.split()
-        if len(cells) > 1 and cells[0] == "序号":
-            row, line = 1, "\t".join(cells)
-        elif row and len(cells) > 1 and cells[0] == str(row):
-            row, line = row + 1, "\t".join(cells)
-        elif line.startswith("\u3000"):
-            row = 0
-        out.append(line)
-    return out
-
-
-def _without_running_heads(pages: list[list[_Line]]) -> list[_Line]:
+def _without_running_heads(pages: list[list[Line]]) -> list[Line]:
     """Leave out page numbers, and a first or last line that most pages share."""
     ends = Counter(text for page in pages if page for text in {page[0].text, page[-1].text})
     running = {text for text, count in ends.items() if len(pages) > 3 and count > len(pages) * 0.6}

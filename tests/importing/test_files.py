@@ -15,7 +15,7 @@ from docx.oxml.ns import qn
 from docx.shared import Cm
 
 from knowledge.importing.draft import read_draft
-from knowledge.importing.readers import LARGEST
+from knowledge.importing.readers import LARGEST, read_file
 from knowledge.model import KnowledgeError
 from tests.importing.support import KINDS, LEAST, SAMPLES, UNSEEN, Sample, hits, load_sample, score
 
@@ -117,6 +117,35 @@ def test_a_printed_pdf_gives_the_numbered_labels(tmp_path: Path, request: pytest
     found = {one.label for one in draft.clauses}
     wanted = set(MEASURES.labels)
     assert len(found & wanted) >= 0.95 * max(len(found), len(wanted))
+
+
+TASKS = [
+    ["编制乡村商业网点空间布局规划，明确乡镇商贸中心和村级便民商店建设数量", "县商务局、县自然资源局", "2024年12月31日前", "规划获批"],
+    ["改造商贸中心", "各乡镇", "2025年10月底前", "改造率不低于90%，其中脱贫村所在乡镇达到100%，不得新征建设用地"],
+    ["更新车辆", "县交通运输局", "2025年6月30日前", "占比40%"],
+] * 8  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "cells", ["border:1px solid; text-align:center", "vertical-align:top; padding:4px; font-size:14pt"]
+)
+def test_the_wrapped_cells_of_a_printed_table_stay_cells(
+    cells: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    head = ["序号", "工作内容", "责任单位", "完成时限", "目 标"]
+    rows = [head, *([str(number), *task] for number, task in enumerate(TASKS, 1))]
+    shown = ["".join(f"<td>{cell}</td>" for cell in row) for row in rows]
+    table = f"<table><thead><tr>{shown[0]}</tr></thead>" + "".join(f"<tr>{row}</tr>" for row in shown[1:]) + "</table>"
+    after = "填表说明：以上任务由县商务局统筹，各单位要逐项明确责任人，完成情况于每月5日前报县商务局汇总后通报。"
+    style = f"<style>td{{{cells}}} table{{border-collapse:collapse; width:100%}}</style>"
+    page = request.getfixturevalue("browser").new_page()
+    page.set_content(f"<meta charset='utf-8'>{style}<p>示例县商务局关于印发任务表的通知</p>{table}<p>{after}</p>")
+    page.pdf(path=tmp_path / "a.pdf", format="A4")
+    page.close()
+    lines = read_file(tmp_path / "a.pdf").text.split("\n")
+    wanted = ["\t".join(row).replace("目 标", "目标") for row in rows]
+    assert lines[1 : len(rows) + 1] == wanted
+    assert "".join(lines[len(rows) + 1 :]).strip() == after
 
 
 def test_numbers_that_word_writes_itself_are_part_of_the_text(tmp_path: Path) -> None:
