@@ -77,7 +77,7 @@ _ENDS = re.compile(
 _PLAN = re.compile(r"(?:拟|计划|预计|将|定)(?:于|在)?\s*$")
 _PERIOD_END = re.compile(r"(?:[底末]|年内|月内)$")  # a day that ends a period binds by its verb alone: 8月底完工
 _ATTAINED = re.compile(
-    r"(?:[、和及](?:\d{1,2}月[底末]|年底))*[，,]?[^。；]{0,30}?(?:完成|完工|竣工|达到|达标|实现|建成|销号|办结|到位|投产|投入使用|交付|报送|上报|提交|清零|覆盖|提高[到至]|提升[到至]|降[至到]|不低于|不少于|全部|基本|拨付|支付|兑付|印发|出台|各?报一次|(?<!通)报(?![告价名到]))(?!情况|率|的|了|进度|[^，。；]{0,6}的)"
+    r"(?:[、和及](?:\d{1,2}月[底末]|年底))*[，,]?[^。；后]{0,30}?(?:完成|完工|竣工|达到|达标|实现|建成|销号|办结|到位|投产|投入使用|交付|报送|上报|提交|清零|覆盖|提高[到至]|提升[到至]|降[至到]|不低于|不少于|全部|基本|拨付|支付|兑付|印发|出台|各?报一次|(?<!通)报(?![告价名到]))(?!情况|率|的|了|进度|[^，。；]{0,6}的)"
 )
 _APPLIED = re.compile(
     r"^(?:期间)?(?:[（(][^）)]{0,40}[）)])?[，,]?(?:[^。；，]{0,24}[，,])?[^。；，]{0,20}?(?:报名|申报|递交|提交|填报|登记|申请|领取(?!的))"
@@ -390,18 +390,7 @@ class Reader:
         )
         if _PERIOD_END.search(said) and not planned and _ATTAINED.match(after):
             return True
-        if re.search(r"(?:于|在|请|应|须|自)[^，。；]{0,20}日\s*[至到—–\-~－]+\s*$", before) and _APPLIED.search(after):
-            return True  # 请于7月3日至7月9日持营业执照报名
-        if re.search(
-            r"(?:申报|报名|受理|报送|提交|征集|公示)(?:时间|日期|期限)?(?:为|是|[:：])?[^，。；]{4,16}[至到—\-~]\s*$",
-            before,
-        ):
-            return True
-        if re.match(r"[：:]", after) and re.fullmatch(
-            rf"(?:[（(]?{_N}[）)、.．])?\s*(?:[^，。；：]*日\s*[至到—–\-~－]+\s*)?", before
-        ):
-            return True  # a timetable's line: （一）3月20日至4月20日：主体申报
-        if re.match(r"[)）]", after) and _STAGE.fullmatch(before):
+        if _ends_range(before, after):
             return True
         if (
             re.search(r"(?:^|[，。；：、）)]|力争|争取|确保)到\s*$", before)
@@ -414,8 +403,25 @@ class Reader:
         aimed = re.search(
             r"(?:应|须|要|请|务必|力争|争取|确保|原则上|并|分别)?(?:于|在)\s*$|(?:力争|争取|确保)\s*$", before
         )
-        planned = re.search(r"(?:拟|计划|预计|将)(?:于|在)\s*$", before)
+        event = said.endswith("旬") and re.match(r"组织|开展|启动|召开", after)  # 我厅于11月下旬组织抽查
+        planned = event or re.search(r"(?:拟|计划|预计|将)(?:于|在)\s*$", before)
         return bool(aimed) and not planned and bool(re.match(rf"[，,]?[^，。；已了]{{0,14}}?{_BINDS}(?!了)", after))
+
+
+def _ends_range(before: str, after: str) -> bool:
+    """True for the last day of a span in which something is applied for, or of a stage of a timetable."""
+    if re.search(r"(?:于|在|请|应|须|自)[^，。；]{0,20}日\s*[至到—–\-~－]+\s*$", before) and _APPLIED.search(after):
+        return True  # 请于7月3日至7月9日持营业执照报名
+    if re.search(
+        r"(?:申报|报名|受理|报送|提交|征集|公示)(?:时间|日期|期限)?(?:为|是|[:：])?[^，。；]{4,16}[至到—\-~]\s*$",
+        before,
+    ):
+        return True
+    if re.match(r"[：:]", after) and re.fullmatch(
+        rf"(?:[（(]?{_N}[）)、.．])?\s*(?:[^，。；：]*日\s*[至到—–\-~－]+\s*)?", before
+    ):
+        return True  # a timetable's line: （一）3月20日至4月20日：主体申报
+    return bool(re.match(r"[)）]", after) and _STAGE.fullmatch(before))
 
 
 def _period_start(match: re.Match[str]) -> int:
