@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from storage import scope
 from storage.bodies import names, place
+from storage.db import among
 from storage.items import OPEN
 from storage.models import Audit, Binding, Body, BodyYear, Fund, Invitation, Item, Person, Role
 
@@ -30,12 +31,14 @@ def people(db: Session, *, text: str = "", role: str = "", limit: int, offset: i
     if role:
         wanted = wanted.where(Person.id.in_(current.where(Role.role == role)))
     if text:
-        there = current.join(Body, Body.id == Role.body_id).where(Body.name.contains(text, autoescape=True))
+        there = current.where(Role.body_id.in_(select(Body.id).where(Body.name.contains(text, autoescape=True))))
         wanted = wanted.where(or_(Person.name.contains(text, autoescape=True), Person.id.in_(there)))
     found = list(db.scalars(wanted.order_by(Person.id).limit(limit).offset(offset)))
     numbers = [one.id for one in found]
     with scope.serving(db, scope.SYSTEM):
-        roles = db.scalars(select(Role).where(Role.person_id.in_(numbers), Role.ended_at.is_(None)).order_by(Role.id))
+        roles = db.scalars(
+            select(Role).where(among(db, Role.person_id, numbers), Role.ended_at.is_(None)).order_by(Role.id)
+        )
         listed = roles.all()
         places = names(db, {one.body_id for one in listed if one.body_id is not None})
         held: dict[int, list[tuple[str, str]]] = {}
@@ -43,7 +46,7 @@ def people(db: Session, *, text: str = "", role: str = "", limit: int, offset: i
             where = places[one.body_id] if one.body_id is not None else place(db, None, one.division_code)
             held.setdefault(one.person_id, []).append((scope.ROLES[one.role], where))
         live = select(Binding.person_id, Binding.channel).where(
-            Binding.person_id.in_(numbers), Binding.ended_at.is_(None)
+            among(db, Binding.person_id, numbers), Binding.ended_at.is_(None)
         )
         channels: dict[int, list[str]] = {}
         for number, channel in db.execute(live.order_by(Binding.id)).all():
@@ -84,7 +87,9 @@ def trail(
         wanted = wanted.where(Audit.at >= since)
     found = list(db.scalars(wanted.order_by(Audit.id.desc()).limit(limit).offset(offset)))
     with scope.serving(db, scope.SYSTEM):
-        wanted_names = select(Person.id, Person.name).where(Person.id.in_({one.person_id for one in found}))
+        wanted_names = select(Person.id, Person.name).where(
+            among(db, Person.id, {one.person_id for one in found if one.person_id is not None})
+        )
         names: dict[int, str] = {number: name for number, name in db.execute(wanted_names).all()}
     return [(one, names.get(one.person_id, "") if one.person_id is not None else "") for one in found]
 
@@ -117,7 +122,9 @@ def items(
         wanted = wanted.where(Item.state.in_(OPEN), Item.due_on < overdue_on)
     by = (Item.due_on.is_(None), Item.due_on, Item.body_id, Item.id)
     numbers = list(db.scalars(wanted.order_by(*by).limit(limit).offset(offset)))  # sorted without their long texts
-    listed = select(Item, Body.name).join(Body, Body.id == Item.body_id).where(Item.id.in_(numbers)).order_by(*by)
+    listed = (
+        select(Item, Body.name).join(Body, Body.id == Item.body_id).where(among(db, Item.id, numbers)).order_by(*by)
+    )
     return [(item, name) for item, name in db.execute(listed).all()]
 
 

@@ -12,9 +12,23 @@ from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, event, false, inspect, or_, select, true
-from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, UOWTransaction, with_loader_criteria
-from sqlalchemy.orm.interfaces import ORMOption
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    and_,
+    any_,
+    event,
+    false,
+    func,
+    inspect,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, UOWTransaction
+from sqlalchemy.orm.util import LoaderCriteriaOption
 from sqlalchemy.sql import visitors
 
 from storage.models import Base, Body, Invitation, MaybeOfBody, OfBody, Person, Role
@@ -200,7 +214,7 @@ SCOPED: tuple[Any, ...] = tuple(
 )
 GIVEN = (Role, Invitation)
 _TABLES = frozenset(one.__tablename__ for one in SCOPED)
-_TOUCHING: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()  # Any: statements, each as itself
+_TOUCHING: WeakKeyDictionary[Any, frozenset[str]] = WeakKeyDictionary()  # Any: statements, each as itself
 
 
 class ScopedSession(Session):
@@ -218,34 +232,61 @@ class ScopedSession(Session):
 @event.listens_for(Session, "do_orm_execute")
 def _filter(state: ORMExecuteState) -> None:
     viewer = viewer_of(state.session)
-    if viewer.system or not _touches(state.statement):
+    if viewer.system or not (touched := _touched(state.statement)):
         return
     if not (state.is_select and state.is_orm_statement):
         # what the filter or the guard would not see: rows of a subquery counted, rows changed by a statement
         raise OutOfScope(str(state.statement))
-    state.statement = state.statement.options(*_criteria(viewer))
+    state.statement = state.statement.options(
+        *_criteria(viewer, touched, state.session.get_bind().dialect.name == "postgresql")
+    )
 
 
-def _touches(statement: Any) -> bool:  # Any: whatever can be executed
-    """Whether a scoped table stands anywhere in a statement. One made once is looked through once."""
+def _touched(statement: Any) -> frozenset[str]:  # Any: whatever can be executed
+    """The scoped tables that stand anywhere in a statement. One made once is looked through once."""
     known = _TOUCHING.get(statement)
     if known is None:
-        parts = visitors.iterate(statement)
-        known = _TOUCHING[statement] = any(isinstance(part, Table) and part.name in _TABLES for part in parts)
+        tables = (part.name for part in visitors.iterate(statement) if isinstance(part, Table))
+        known = _TOUCHING[statement] = _TABLES.intersection(tables)
     return known
 
 
 @lru_cache(maxsize=4096)
-def _criteria(viewer: Viewer) -> tuple[ORMOption, ...]:
-    """What each scoped class is filtered by. Plain expressions: a lambda's would be cached for the next viewer."""
-    made: list[tuple[Any, ColumnElement[bool]]] = [(Body, bodies(viewer)), (Person, _people(viewer))]
-    made += [(one, _rows(viewer, one)) for one in SCOPED if one not in (Body, Person)]
-    return tuple(with_loader_criteria(one, condition, include_aliases=True) for one, condition in made)
+def _criteria(viewer: Viewer, tables: frozenset[str], arrays: bool) -> tuple[LoaderCriteriaOption, ...]:
+    """What the classes of these tables are filtered by: a statement is hashed with all that it is given.
+
+    `arrays`: whether the database has them. Plain expressions: a lambda's would be cached for the next viewer.
+    """
+    made: list[tuple[Any, ColumnElement[bool]]] = [
+        (
+            one,
+            bodies(viewer) if one is Body else _people(viewer, arrays) if one is Person else _rows(viewer, one, arrays),
+        )
+        for one in SCOPED
+        if one.__tablename__ in tables
+    ]
+    return tuple(Criteria(one, condition, include_aliases=True) for one, condition in made)
 
 
-def _rows(viewer: Viewer, mapped: Any) -> ColumnElement[bool]:  # Any: a mapped class of OfBody or MaybeOfBody
-    """Rows of what the viewer reads, of the province they work for, and of no body but about themselves."""
-    of_body: ColumnElement[bool] = mapped.body_id.in_(select(Body.id).where(bodies(viewer)))
+class Criteria(LoaderCriteriaOption):
+    """SQLAlchemy's filter of a class, also of an alias that is joined: it would filter the class once more instead."""
+
+    _cache_key_traversal = LoaderCriteriaOption._traverse_internals
+
+    def _resolve_where_criteria(self, ext_info: Any) -> ColumnElement[bool]:  # Any: a mapper, or an alias of it
+        found = super()._resolve_where_criteria(ext_info)
+        return ext_info._adapter.traverse(found) if ext_info.is_aliased_class else found
+
+
+def _rows(viewer: Viewer, mapped: Any, arrays: bool) -> ColumnElement[bool]:  # Any: a class of OfBody or MaybeOfBody
+    """Rows of what the viewer reads, of the province they work for, and of no body but about themselves.
+
+    PostgreSQL is given the bodies as an array: it would join them to a list that it believes to be short.
+    """
+    read = select(Body.id).where(bodies(viewer))
+    of_body: ColumnElement[bool] = (
+        mapped.body_id == any_(func.array(read.scalar_subquery())) if arrays else mapped.body_id.in_(read)
+    )
     if issubclass(mapped, OfBody):
         return of_body
     conditions = [of_body, and_(mapped.body_id.is_(None), _below(mapped.division_code, _provincial(viewer)))]
@@ -254,14 +295,21 @@ def _rows(viewer: Viewer, mapped: Any) -> ColumnElement[bool]:  # Any: a mapped 
     return or_(*conditions)
 
 
-def _people(viewer: Viewer) -> ColumnElement[bool]:
-    """Oneself, and whoever holds a role now or is invited to one where the viewer reads."""
+def _people(viewer: Viewer, arrays: bool) -> ColumnElement[bool]:
+    """Oneself, and whoever holds a role now or is invited to one where the viewer reads.
+
+    Of a whole division's people each is asked after by themselves, and LIMIT keeps them so: a page of them is found
+    without gathering all. A body's few are gathered first.
+    """
     conditions: list[ColumnElement[bool]] = [Person.id == viewer.person_id] if viewer.person_id is not None else []
+    wide = any(one.division_code for one in viewer.grants)
     for mapped, current in (
         (Role, Role.ended_at.is_(None)),
         (Invitation, and_(Invitation.used_at.is_(None), Invitation.revoked_at.is_(None))),
     ):
-        conditions.append(Person.id.in_(select(mapped.person_id).where(current, _rows(viewer, mapped))))
+        held = and_(current, _rows(viewer, mapped, arrays))
+        found = select(true()).where(mapped.person_id == Person.id, held).correlate(Person).limit(1).scalar_subquery()
+        conditions.append(found if wide else Person.id.in_(select(mapped.person_id).where(held)))
     return or_(*conditions)
 
 

@@ -235,6 +235,7 @@ def test_every_role_sees_exactly_its_own_rows_of_every_table(country: Country) -
     assert cells >= 3000
 
 
+OTHER = aliased(Fact)
 SHAPES: dict[str, Callable[[], Any]] = {
     "columns": lambda: select(Fact.value, Fact.source),
     "aggregate": lambda: select(func.max(Fact.value), func.min(Fact.value)),
@@ -249,6 +250,7 @@ SHAPES: dict[str, Callable[[], Any]] = {
     "scalar subquery": lambda: select(select(func.max(Fact.value)).scalar_subquery()),
     "union": lambda: union_all(select(Fact.value), select(Fact.source)),
     "entities of a union": lambda: select(Fact).from_statement(union_all(select(Fact), select(Fact))),
+    "joined alias": lambda: select(Fact.value, OTHER.value).join(OTHER, OTHER.source != Fact.value),
     "person through a role": lambda: select(Person).join(Role, Role.person_id == Person.id),
     "two tables": lambda: select(Fact.value, Fund.source).where(Fact.value != Fund.source),
     "core": lambda: select(Fact.__table__.c.value),
