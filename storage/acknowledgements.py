@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, String, and_, case, cast, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, String, and_, case, cast, func, literal, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
@@ -15,6 +15,8 @@ from storage.models import Acknowledgement, Body, Broadcast, Delivery, Person, R
 
 Way = Literal["card", "text", "link", "phone"]
 SPEAK_FOR_BODY = ("county_officer", "county_head")
+COUNTS = 1000  # audiences of which the number of parties is remembered
+_COUNTED: dict[tuple[str, str], int] = {}  # by the audience's digest, and who is asked
 
 
 class NotAsked(Exception):
@@ -109,18 +111,50 @@ def counted(db: Session, broadcast: Broadcast) -> tuple[int, int]:
     """How many parties have acknowledged, of how many."""
     if broadcast.acknowledgement == "none":
         return 0, 0
-    keys = select(_party(broadcast).label("key")).where(*_asked(broadcast)).distinct().subquery()
-    wanted = select(func.count(Acknowledgement.id), func.count()).select_from(keys)
-    joined = wanted.outerjoin(Acknowledgement, _of_party(broadcast, keys.c.key))
+    said = select(func.count()).where(Acknowledgement.broadcast_id == broadcast.id)
     with scope.serving(db, scope.SYSTEM):
-        said, asked = db.execute(joined).one()
-    return said, asked
+        return db.execute(said).scalar_one(), _count_parties(db, broadcast)
+
+
+def _count_parties(db: Session, broadcast: Broadcast) -> int:
+    """How many are asked. What the audience's digest is of decides it: lists of broadcasts count each once."""
+    key = broadcast.audience_digest, broadcast.acknowledgement
+    if broadcast.audience_digest and key in _COUNTED:
+        return _COUNTED[key]
+    if len(_COUNTED) >= COUNTS:
+        _COUNTED.clear()
+    wanted = select(func.count(_party(broadcast).distinct())).where(*_asked(broadcast))
+    _COUNTED[key] = db.execute(wanted).scalar_one()
+    return _COUNTED[key]
 
 
 def listed(db: Session, broadcast: Broadcast, limit: int, offset: int = 0) -> list[Listed]:
     """The parties page by page, the silent ones first, in the audience's order."""
     if broadcast.acknowledgement == "none":
         return []
+    with scope.serving(db, scope.SYSTEM):
+        found = db.execute(_described(broadcast, _page(db, broadcast, limit, offset))).all()
+    return [
+        Listed(
+            place=f"{body or ''}{person or ''}" if broadcast.acknowledgement == "each" else body or person or "",
+            said=said, name=name,
+            call="" if said else "unreachable" if not left else "silent" if broadcast.nudges >= broadcasts.NUDGES else "",
+        )
+        for body, person, said, name, left in found
+    ]  # fmt: skip
+
+
+def _page(db: Session, broadcast: Broadcast, limit: int, offset: int) -> list[str]:
+    """The keys of a page's parties: they are sorted before anything else is looked up of them."""
+    lines = select(_party(broadcast).label("key"), func.min(Recipient.id).label("first"))
+    parties = lines.where(*_asked(broadcast)).group_by("key").subquery()
+    wanted = select(parties.c.key).outerjoin(Acknowledgement, _of_party(broadcast, parties.c.key))
+    by = (Acknowledgement.id.is_not(None), parties.c.first)
+    return list(db.scalars(wanted.order_by(*by).limit(limit).offset(offset)))
+
+
+def _described(broadcast: Broadcast, keys: Sequence[str]) -> Select[Any]:  # Any: what `listed` takes apart
+    """These parties' place, person, acknowledgement with its name, and how many of their lines a message reaches."""
     failed = and_(broadcasts.joined(broadcast), Delivery.state.in_(broadcasts.NOT_REACHED))
     arriving = case((and_(Recipient.excluded.in_(("", "duplicate")), Delivery.id.is_(None)), 1), else_=0)
     lines = (
@@ -128,7 +162,7 @@ def listed(db: Session, broadcast: Broadcast, limit: int, offset: int = 0) -> li
             _party(broadcast).label("key"), func.min(Recipient.id).label("first"), func.sum(arriving).label("arriving")
         )
         .outerjoin(Delivery, failed)
-        .where(*_asked(broadcast))
+        .where(*_asked(broadcast), _party(broadcast).in_(keys))
         .group_by("key")
         .subquery()
     )
@@ -142,17 +176,7 @@ def listed(db: Session, broadcast: Broadcast, limit: int, offset: int = 0) -> li
         .outerjoin(Acknowledgement, _of_party(broadcast, lines.c.key))
         .outerjoin(Person, Person.id == Acknowledgement.person_id)
     )
-    by = (Acknowledgement.id.is_not(None), lines.c.first)
-    with scope.serving(db, scope.SYSTEM):
-        found = db.execute(wanted.order_by(*by).limit(limit).offset(offset)).all()
-    return [
-        Listed(
-            place=f"{body or ''}{person or ''}" if broadcast.acknowledgement == "each" else body or person or "",
-            said=said, name=name,
-            call="" if said else "unreachable" if not left else "silent" if broadcast.nudges >= broadcasts.NUDGES else "",
-        )
-        for body, person, said, name, left in found
-    ]  # fmt: skip
+    return wanted.order_by(Acknowledgement.id.is_not(None), lines.c.first)
 
 
 def _party(broadcast: Broadcast) -> ColumnElement[str]:

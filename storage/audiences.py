@@ -314,23 +314,24 @@ def tally(lines: Sequence[Line], named: int) -> Tally:
 
 def tally_kept(db: Session, broadcast: Broadcast, named: int) -> Tally:
     """Count a stored audience, however large, as `tally` does."""
-    code = func.coalesce(Body.division_code, Recipient.division_code, "")
+    place = (Recipient.excluded, Recipient.body_id, Recipient.division_code)
+    lines = select(*place, func.count().label("count"), func.min(Recipient.id).label("first"))
+    parts = lines.where(Recipient.broadcast_id == broadcast.id).group_by(*place).subquery()
+    code = func.coalesce(Body.division_code, parts.c.division_code, "")
     wanted = (
-        select(Recipient.excluded, Recipient.body_id, code, func.count(), func.min(Recipient.id))
-        .outerjoin(Body, Body.id == Recipient.body_id)
-        .where(Recipient.broadcast_id == broadcast.id)
-        .group_by(Recipient.excluded, Recipient.body_id, code)
-        .order_by(func.min(Recipient.id))
+        select(parts.c.excluded, parts.c.body_id, code, parts.c.count)
+        .outerjoin(Body, Body.id == parts.c.body_id)
+        .order_by(parts.c.first)
     )
     with scope.serving(db, scope.SYSTEM):
-        parts = db.execute(wanted).all()
+        found = db.execute(wanted).all()
     codes, left_out = Counter[str](), Counter[str]()
-    for excluded, _, of, count, _ in parts:
+    for excluded, _, of, count in found:
         codes.update({of: count} if not excluded else {})
         left_out.update({excluded: count} if excluded else {})
     return Tally(
         codes=codes,
-        bodies=len({body_id for excluded, body_id, *_ in parts if body_id and excluded not in PASSED_OVER}),
+        bodies=len({body_id for excluded, body_id, *_ in found if body_id and excluded not in PASSED_OVER}),
         left_out={reason: (count, kept(db, broadcast, reason, named)) for reason, count in left_out.items()},
     )
 

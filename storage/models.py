@@ -490,7 +490,9 @@ class Recipient(MaybeOfBody, Base):
     """A line of an audience as it was submitted: who, of which body, and why not where the message does not go there."""
 
     __tablename__ = "recipient"
-    __table_args__ = (Index("ix_recipient_broadcast", "broadcast_id", "excluded"),)
+    __table_args__ = (
+        Index("ix_recipient_broadcast", "broadcast_id", "excluded", "body_id", "division_code", "person_id"),
+    )  # all that an audience's numbers are made of
 
     id: Mapped[int] = mapped_column(primary_key=True)
     broadcast_id: Mapped[int] = mapped_column(ForeignKey("broadcast.id"))
@@ -529,6 +531,7 @@ class Delivery(Base):
         UniqueConstraint("source", "version", "recipient"),
         Index("ix_delivery_due", "state", "lane", "not_before", "id"),
         Index("ix_delivery_recipient", "recipient", "state"),
+        Index("ix_delivery_source", "source", "state"),  # a broadcast's are counted without their text
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
