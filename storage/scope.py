@@ -5,7 +5,7 @@ On PostgreSQL the same holds once more below (storage.policies), for which each 
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -180,9 +180,12 @@ def covers(db: Session, viewer: Viewer, body_id: int | None, division_code: str 
     return any(one.division_code and (division_code or "").startswith(one.prefix) for one in viewer.grants)
 
 
-def enter(db: Session, user: Person | None, channel: str) -> Viewer:
-    """Let a session serve a person from now on; nobody in particular when there is none."""
-    viewer = NOBODY if user is None else Viewer(person_id=user.id, grants=grants(db, user.id), channel=channel)
+def enter(db: Session, user: Person | None, channel: str, held: Sequence[Grant] | None = None) -> Viewer:
+    """Let a session serve a person from now on; nobody in particular when there is none. `held`: if known already."""
+    viewer = NOBODY
+    if user is not None:
+        held = grants(db, user.id) if held is None else held
+        viewer = Viewer(person_id=user.id, grants=tuple(held), channel=channel)
     db.info["viewer"] = viewer
     return viewer
 

@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 import pyotp
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
-from sqlalchemy import select
+from sqlalchemy import and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from storage import audit, scope, secrets
 from storage.db import hold
 from storage.invitations import miss, misses
-from storage.models import Credential, Person, Visit
+from storage.models import Credential, Person, Role, Visit
 
 TICKET_LASTS = timedelta(minutes=5)
 IDLE = timedelta(minutes=30)
@@ -197,17 +197,25 @@ def _begin(db: Session, person: Person, now: datetime, *, ticket_digest: str | N
     return Begun(visit=visit, token=token)
 
 
+_HELD = (
+    select(Visit, Person, Role.role, Role.body_id, Role.division_code)
+    .join(Person, Person.id == Visit.person_id)
+    .outerjoin(Role, and_(Role.person_id == Person.id, Role.ended_at.is_(None)))
+    .where(Visit.token_digest == bindparam("digest"), Visit.ended_at.is_(None))
+)  # asked for every page: at once, and made once
+
+
 def find(db: Session, token: str, now: datetime) -> tuple[Visit, Person]:
     """The visit of a cookie and its person, whom the session serves from now on. Raises NotSignedIn."""
-    wanted = select(Visit).where(Visit.token_digest == secrets.digest(db, token), Visit.ended_at.is_(None))
-    visit = db.scalars(wanted).one_or_none()
-    if visit is None or visit.seen_at + IDLE < now or visit.at + LONGEST < now:
-        raise NotSignedIn()
     with scope.serving(db, scope.SYSTEM):
-        person = db.get_one(Person, visit.person_id)
-    if person.erased_at is not None:
+        held = db.execute(_HELD, {"digest": secrets.digest(db, token)}).all()
+    if not held:
         raise NotSignedIn()
-    scope.enter(db, person, CHANNEL)
+    visit, person = held[0][:2]
+    if visit.seen_at + IDLE < now or visit.at + LONGEST < now or person.erased_at is not None:
+        raise NotSignedIn()
+    grants = [scope.Grant(role=role, body_id=body, division_code=code) for _, _, role, body, code in held if role]
+    scope.enter(db, person, CHANNEL, grants)
     return visit, person
 
 
