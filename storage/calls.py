@@ -59,9 +59,12 @@ def settle(db: Session, since: date, silent: Collection[tuple[int, int]]) -> Non
 def put(
     db: Session, body_id: int, on: date, lines: Sequence[Mapping[str, Any]], due_on: date, now: datetime
 ) -> CallTask:
-    """Add to a county's call of a day what is to be said; a line is added once."""
+    """Add to a county's call of a day what is to be said; a line is added once.
+
+    A call that is still to be made from an earlier day becomes that day's: a county is called once for everything.
+    """
     wanted = select(CallTask).where(CallTask.body_id == body_id, CallTask.called_on == on)
-    task = db.scalars(wanted).one_or_none()
+    task = db.scalars(wanted).one_or_none() or _put_off(db, body_id, on)
     if task is None:
         task = CallTask(body_id=body_id, called_on=on, lines=[], due_on=due_on, outcome="", attempts=0, at=now)
         db.add(task)
@@ -71,6 +74,21 @@ def put(
         task.lines, task.due_on = [*task.lines, *new], min(task.due_on, due_on)
     db.flush()
     return task
+
+
+def _put_off(db: Session, body_id: int, on: date) -> CallTask | None:
+    """The newest call of the days before that is still to be made, as the call of a day, with what older ones say."""
+    wanted = select(CallTask).where(CallTask.body_id == body_id, CallTask.outcome.in_(OPEN), CallTask.called_on < on)
+    found = db.scalars(wanted.order_by(CallTask.called_on)).all()
+    if not found or found[-1].called_on < on - KEPT:
+        return None
+    *older, newest = found
+    for one in older:
+        newest.lines, newest.due_on = [*one.lines, *newest.lines], min(newest.due_on, one.due_on)
+        newest.attempts += one.attempts
+        db.delete(one)
+    newest.called_on = on
+    return newest
 
 
 def said_since(db: Session, since: date) -> set[tuple[int, str]]:

@@ -1,6 +1,7 @@
 """What people say about their reminders, and the hotline's calls, on both databases with a driven clock."""
 
 import re
+from datetime import date
 from pathlib import Path
 
 import httpx
@@ -9,7 +10,7 @@ from sqlalchemy import select
 
 from bot.jobs import Jobs, troubles
 from bot.messages import Undeliverable
-from storage import people
+from storage import calls, people
 from storage.db import transaction
 from storage.models import Audit, CallTask, Delivery
 from storage.scope import SYSTEM, serving
@@ -191,8 +192,13 @@ def test_an_item_that_nobody_touches_is_called_about_ten_working_days_late(provi
     province.event("甲", other, "submit", declared="属实")
     province.until("2020-05-26 20:00")
     assert "没有待拨电话" in province.say("热线", "待拨电话")
+    with transaction(province.sessions) as db, serving(db, SYSTEM):  # what nobody has told the county the day before
+        [person] = people.named(db, "甲")
+        line = {"person": person.id, "delivery": None, "text": "昨日未告知的事"}
+        calls.put(db, person.body_id or 0, local("2020-05-26 20:00").date(), [line], date(2020, 5, 26), province.now)
     province.until("2020-05-27 20:00")
     shown = province.say("热线", "待拨电话", "1")
+    assert "昨日未告知的事" in shown, "a county is called once for everything"
     assert "1号事项：站点停运（时限5月13日，已逾期10个工作日，仍未申请销号）" in shown and "2号事项" not in shown
     assert "已告知" in province.say("热线", "电话结果 #1 已告知")
     province.until("2020-06-12 20:00")
