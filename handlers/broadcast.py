@@ -164,7 +164,9 @@ def trial(turn: Turn) -> Reply:
     _staff(turn)
     broadcast, _ = found(turn, turn.text)
     reply = _message(turn, broadcast)
-    return replace(reply, text=say("broadcast.trial", text=reply.text), route="broadcast.trial")
+    phase = broadcasts.phase(turn.db, broadcast, broadcasts.states(turn.db, broadcast), turn.now)
+    options = (*reply.options, *(one for one in _next(turn, broadcast, phase) if not one.value.startswith("试发")))
+    return replace(reply, text=say("broadcast.trial", text=reply.text), options=options, route="broadcast.trial")
 
 
 def _begin_submitting(turn: Turn) -> Answers:
@@ -290,7 +292,11 @@ def _recall(turn: Turn, answers: Answers) -> Reply:
 
 
 def pause(turn: Turn) -> Reply:
-    """Hold back what is not handed over yet."""
+    """Hold back what is not handed over yet. Raises Refused where nothing is left to hold back."""
+    _staff(turn)
+    broadcast = found(turn, turn.text)[0]
+    if broadcasts.phase(turn.db, broadcast, broadcasts.states(turn.db, broadcast), turn.now) == "done":
+        raise Refused(say("broadcast.all_gone", number=broadcast.id))
     broadcast = _done(turn, broadcasts.pause, True, say("broadcast.paused_reason"))
     return _card(turn, broadcast, say("broadcast.paused", number=broadcast.id))
 

@@ -101,7 +101,7 @@ def _sent(db: Session, broadcast: Broadcast) -> list[list[str]]:
             ROLES.get(one.recipient.role, ""),
             one.name,
             say("broadcast.state_word", state=one.state),
-            one.channel or "",
+            say("reconciliation.channel", channel=one.channel or ""),
             _local(one.accepted_at),
             " ".join(part for part in (one.code, one.reason) if part),
         ]

@@ -145,6 +145,8 @@ def test_it_is_recalled_while_it_waits_and_partly_afterwards(office: Province) -
     assert office.send(minutes=11) == {}
     assert office.got("秦安") == []
     number = office.sent(when="批准后立即发出")
+    assert "没有可以暂停的" in office.say("officer", f"暂停 {number}")
+    assert "没有可以暂停的" not in office.say("秦安", f"暂停 {number}")
     assert "3人的已交给通道，收不回来" in office.say("approver", f"撤回通知 {number}", "时限写错了")
     assert "【已撤回】时限写错了" in office.say("秦安", f"通知 {number}")
     assert "没有请您签收" in office.say("秦安", f"收到 {number}")
@@ -268,8 +270,8 @@ def test_states_and_parties_add_up_at_every_moment(office: Province) -> None:
 
 def test_a_trial_is_seen_by_oneself_alone(office: Province) -> None:
     at = office.composed()
-    assert office.say("officer", f"试发 {at}").startswith("【试发，只有您看到，按钮不起作用】\n【通知N1】")
-    assert office.last["officer"].options[0].label == "签收"
+    assert office.say("officer", f"试发 {at}").startswith("【试发，只有您看到，签收不起作用】\n【通知N1】")
+    assert [one.label for one in office.last["officer"].options] == ["签收", "提交审批", "修改", "作废"]
     assert office.send() == {}
 
 

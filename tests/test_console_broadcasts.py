@@ -73,7 +73,10 @@ def test_two_people_send_a_notice_and_see_who_has_it(desk_site: str) -> None:
         assert "签收（1/2" in words(officer.get(one).text) and "1/2" in words(officer.get(LIST).text)
         book = load_workbook(io.BytesIO(officer.get(f"{one}/account.xlsx").content), read_only=True)
         assert book.sheetnames == ["对账", "签收表", "送达对账单", "未列入发送"]
-        assert "草稿" in send(officer, f"{one}/correct", text="请于4月30日前报送整改进度。")
+        rows = [*book["送达对账单"].iter_rows(min_row=2, values_only=True)]
+        assert {row[4] for row in rows} <= {"网页", None, ""}
+        made = send(officer, f"{one}/correct", text="请于4月30日前报送整改进度。")
+        assert f"已存为草稿N{int(number[1]) + 1}" in made and "提交审批" in made  # the draft itself, to be looked at
         newer = words(officer.get(f"{LIST}/{int(number[1]) + 1}").text)
         assert f"更正N{number[1]}" in newer and "请于4月30日前" in newer and "4月29日（周三）前" in newer
         assert words(officer.get(LIST).text).count("关于报送2020年整改进度的通知") == 2

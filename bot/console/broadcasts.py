@@ -114,7 +114,10 @@ def router(console: Console) -> APIRouter:
                     told = _done(desk, found, act, form)
             except (Refused, Invalid) as no:
                 return _one(desk, _seen(desk, number), wrong=str(no))
-            path = "/console/broadcasts" if act in ("drop", "correct") else f"/console/broadcasts/{number}"
+            if act == "correct":
+                newer = told.text.partition("《")[0].removeprefix("N")  # the draft that was made: N5《…》
+                return desk.back(f"/console/broadcasts/{newer}", say("frame.broadcast_kept", number=newer))
+            path = "/console/broadcasts" if act == "drop" else f"/console/broadcasts/{number}"
             return desk.back(path, told.text.split("\n\n")[0])
 
     return routes
