@@ -74,14 +74,14 @@ def test_an_import_is_looked_at_stored_and_published_by_another(desk_site: str) 
         )
         assert "请写明原因" in send(approver, EDITIONS, sure="yes", note=" ")
         assert "第2版已成为现用版本" in send(approver, EDITIONS, sure="yes", note="新通知")
+        assert "删去文件" in send(officer, EDITIONS, number="1")  # also before this process goes on with the new one
         until(lambda: httpx.get(f"{desk_site}/notice/88-2023").status_code == 200)
         assert "正式文本" in officer.get(notice).text
-        assert "删去文件" in send(officer, EDITIONS, number="1")
         assert "第1版已成为现用版本" in send(officer, EDITIONS, number="1", sure="yes", note="有误")
         until(lambda: httpx.get(f"{desk_site}/notice/88-2023").status_code == 404)
         token = token_of(officer.get(EDITIONS).text)
         assert officer.post(EDITIONS, data={"csrf": token, "number": "7"}).status_code == 404
-        trail = approver.get("/console/audit", params={"subject": "edition:2"}).text
+        trail = approver.get("/console/audit", params={"kind": "edition", "number": "2"}).text
         assert "新通知" in trail and "省级审核人" in trail
 
 
@@ -164,5 +164,5 @@ def test_what_a_confirmed_notice_supersedes_is_shown_before_it_is_kept(desk_site
         assert "已确认为正式文本" in send(approver, notice, **given, seen="2022-06-01 144-2020#三(一) by 一")
         kept = html.unescape(approver.get(notice).text)
         assert "本文件取代的旧条款（1）" in kept and "<dd>2022-06-01</dd>" in kept
-        trail = html.unescape(approver.get("/console/audit", params={"subject": "notice:20-2022"}).text)
+        trail = html.unescape(approver.get("/console/audit", params={"kind": "notice", "number": "20-2022"}).text)
         assert "144-2020#三(一) by 一" in trail

@@ -12,6 +12,7 @@ from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
+from sqlalchemy.orm import Session
 from starlette.datastructures import UploadFile
 
 from bot import planner
@@ -213,7 +214,16 @@ def _impact(console: Console, fresh: KnowledgeBase, asked: Sequence[str], now: d
     """What changes, for the whole installation: its reminders are those of every province."""
     on = now.astimezone(LOCAL).date()
     with transaction(console.sessions) as db, serving(db, SYSTEM):
-        return impact(console.kb(), fresh, asked, on, planner.shifts(db, console.kb(), fresh, on))
+        current = _current(console, db)
+        return impact(current, fresh, asked, on, planner.shifts(db, current, fresh, on))
+
+
+def _current(console: Console, db: Session) -> KnowledgeBase:
+    """The knowledge of the current edition, also in the seconds before this process goes on with it."""
+    edition = editions.find(db, editions.current_number(db))
+    if edition is None or edition.digest == console.kb().digest:
+        return console.kb()
+    return base.load_files(base.unpack(edition.files))
 
 
 def _wanted(console: Console, number: str, by: str) -> tuple[KnowledgeBase, Mapping[str, bytes]]:
