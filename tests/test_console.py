@@ -17,12 +17,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from bot.console import frame, system
+from bot.console.public import pages
 from bot.settings import Paths, Settings
 from storage import audit, people, scope, visits
 from storage.db import transaction
 from storage.invitations import misses
 from storage.models import Person
 from storage.visits import NotSignedIn
+from tests.commands import ROOT
 from tests.console import signed_in, ticket, token_of
 
 NOW = datetime(2020, 4, 24, 2, tzinfo=UTC)
@@ -95,7 +97,23 @@ def test_inviting_and_revoking(desk_site: str) -> None:
         done = officer.post(f"/console/invitations/{number[1]}/revoke", data={"csrf": token_of(page)}).text
         assert f"邀请{number[1]}已撤销" in done and "样例新人" not in done
         assert "已核验" in officer.post("/console/audit/verify", data={"csrf": token_of(page)}).text
-        assert "invitation:" in officer.get("/console/audit", params={"subject": "invitation:"}).text
+        trail = officer.get("/console/audit", params={"kind": "invitation"}).text
+        assert f"<td>邀请</td><td>邀请{number[1]}</td>" in trail and "角色：县级经办人" in trail
+        policy = sheet.headers["content-security-policy"]
+        assert (
+            "style-src 'unsafe-inline'" in policy and "script" not in policy and 'href="/console/people"' in sheet.text
+        )
+
+
+def test_what_the_trail_tells_is_told_in_words() -> None:
+    """Every act and subject that the program records has its word; acts of items have theirs in items.j2."""
+    words = pages("1").get_template("desk/words.html").module
+    recorded = re.compile(r'"([a-z_]+(?:\.[a-z_]+)?)",\s*f?"([a-z]+):[^"]*"')
+    sources = [file for part in ("bot", "handlers", "storage") for file in (ROOT / part).rglob("*.py")]
+    found = {pair for file in sources for pair in recorded.findall(file.read_text("utf-8"))}
+    assert len(found) > 30
+    assert {act for act, _ in found} - {*words.actions} == {"item.draft"}  # type: ignore[attr-defined]  # the template's
+    assert {kind for _, kind in found} <= {*words.subjects}  # type: ignore[attr-defined]  # the template's
 
 
 def test_signing_out_ends_the_visit(desk_site: str) -> None:

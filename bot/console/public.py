@@ -67,8 +67,13 @@ def result(kb: KnowledgeBase, found: Found) -> dict[str, Any]:
     }
 
 
-def invitation_sheet(templates: Environment, place: str, invited: Sequence[Invited], base_url: str) -> str:
-    """A page to print, one block per invited person: name, role, code, and the code as a picture to scan."""
+def invitation_sheet(
+    templates: Environment, place: str, invited: Sequence[Invited], base_url: str, back: str = ""
+) -> str:
+    """A page to print, one block per invited person: name, role, code, and the code as a picture to scan.
+
+    `back` is the page that a link on the screen leads to.
+    """
     cards = [
         {
             "name": one.person.name,
@@ -79,7 +84,7 @@ def invitation_sheet(templates: Environment, place: str, invited: Sequence[Invit
         }
         for one in invited
     ]
-    return templates.get_template("sheet.html").render(place=place, cards=cards, url=base_url)
+    return templates.get_template("sheet.html").render(place=place, cards=cards, url=base_url, back=back)
 
 
 def _ended(kb: KnowledgeBase, on: date) -> dict[str, str]:

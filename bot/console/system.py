@@ -14,11 +14,13 @@ from bot.texts import say
 from bot.workdays import LOCAL
 from handlers.inviting import Invited, given, invite, person_name, renew, revoke, roles_given
 from storage import audit, bodies, deliveries, rosters, scope
+from storage.items import STATES, TRANSITIONS
 
 INVITERS = scope.MAY["invite"]
 PEOPLE = (*PROVINCE, "security_admin", "county_head")
 TRAIL = (*PROVINCE, "audit_admin")
 STATE = (*PROVINCE, *ADMINS)
+SHEET_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"  # the sheet is one file, with its style in it
 MENU = (
     Entry(path="/console/people", label="人员与邀请", roles=PEOPLE),
     Entry(path="/console/audit", label="审计", roles=TRAIL),
@@ -145,8 +147,9 @@ def _invited(desk: Desk, form: Any) -> Invited:  # Any: a form, see frame.Form
 
 def _sheet(desk: Desk, made: Invited) -> HTMLResponse:
     """The code to print or forward: shown once, for only its digest is kept."""
-    words = invitation_sheet(desk.console.templates, made.place, [made], desk.console.settings.web.base_url)
-    return HTMLResponse(words, headers={"Cache-Control": "no-store"})
+    base_url = desk.console.settings.web.base_url
+    words = invitation_sheet(desk.console.templates, made.place, [made], base_url, back="/console/people")
+    return HTMLResponse(words, headers={"Cache-Control": "no-store", "Content-Security-Policy": SHEET_POLICY})
 
 
 # --- the trail -------------------------------------------------------------------------------------------------------
@@ -154,15 +157,17 @@ def _sheet(desk: Desk, made: Invited) -> HTMLResponse:
 
 def _trail(desk: Desk, report: audit.Report | None = None) -> HTMLResponse:
     request, number = desk.request, page_number(desk.request)
-    subject, action = request.query_params.get("subject", ""), request.query_params.get("action", "")
+    action, kind, of = (request.query_params.get(name, "").strip() for name in ("action", "kind", "number"))
+    subject = f"{kind}:{of}" if kind else ""
     found = rosters.trail(desk.db, subject=subject, action=action, limit=PAGE + 1, offset=(number - 1) * PAGE)
     rows = [
         {"row": row, "name": name, "at": row.at.astimezone(LOCAL), "place": _place(desk.db, row.body_id)}
         for row, name in found[:PAGE]
     ]
     return desk.page(
-        "desk/audit.html", rows=rows, report=report, subject=subject, action=action, number=number,
-        role_names=scope.ROLES,
+        "desk/audit.html", rows=rows, report=report, action=action, kind=kind, of=of, number=number,
+        role_names=scope.ROLES, states=STATES,
+        verbs={f"item.{event}": say("items.verb", event=event) for event in ("draft", *TRANSITIONS)},
         earlier=query(request, page=number - 1 if number > 1 else ""),
         later=query(request, page=number + 1) if len(found) > PAGE else "",
     )  # fmt: skip
