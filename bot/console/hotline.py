@@ -164,7 +164,8 @@ def _caller(desk: Desk, call: Call | None) -> dict[str, Any]:  # Any: what the c
             "asked": calllog.asked_by(desk.db, county.id),
             "staff": rosters.people(desk.db, text=county.name, limit=6),
         }
-    card["earlier"] = calllog.earlier(desk.db, call) if call is not None else []
+    before = calllog.earlier(desk.db, call) if call is not None else []
+    card["earlier"] = [(one, one.at.astimezone(LOCAL)) for one in before]
     return card
 
 

@@ -16,6 +16,11 @@ large?.addEventListener("click", () => {
   setLarge(on);
 });
 
+// On a phone the navigation is one line to be drawn sideways: where one is comes into view.
+const place = document.querySelector(".side [aria-current]");
+const line = place?.closest("ul");
+if (line) line.scrollLeft = place.offsetLeft - line.clientWidth / 2;
+
 // --- keys ---
 
 const keys = document.getElementById("keys");
@@ -101,6 +106,11 @@ for (const form of document.querySelectorAll("form[method=post]")) {
     if (!event.defaultPrevented) form.dataset.sent = "yes"; // a second press must not do it twice
   });
 }
+
+// A page that is come back to may be sent again.
+addEventListener("pageshow", () => {
+  for (const form of document.forms) delete form.dataset.sent;
+});
 
 for (const choice of document.querySelectorAll("select[data-go]")) {
   choice.addEventListener("change", () => choice.form.requestSubmit());

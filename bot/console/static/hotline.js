@@ -52,7 +52,13 @@
 
   async function finish() {
     await queue();
-    if (form.dataset.call !== "new") HTMLFormElement.prototype.submit.call(form);
+    if (form.dataset.call === "new") return;
+    if (!field("outcome").value) {
+      saved.textContent = saved.dataset.undecided;
+      field("outcome").focus();
+      return;
+    }
+    HTMLFormElement.prototype.submit.call(form);
   }
 
   form.addEventListener("input", soon);
