@@ -19,7 +19,19 @@ from bot.settings import Clock, Database, Province, Settings
 from bot.turns import TurnThread
 from knowledge import writing
 from knowledge.writing import Writer
-from storage import acknowledgements, bindings, bodies, broadcasts, calls, deliveries, funds, items, people, scope
+from storage import (
+    acknowledgements,
+    bindings,
+    bodies,
+    broadcasts,
+    calllog,
+    calls,
+    deliveries,
+    funds,
+    items,
+    people,
+    scope,
+)
 from storage.audiences import Audience
 from storage.conversations import recent_exchanges
 from storage.db import transaction
@@ -71,6 +83,8 @@ def populate(sessions: sessionmaker[Session], folder: Path) -> int:
             _item(db, one, places[one["body"]])
         for one in content["undelivered"]:
             _undelivered(db, one, places[one["body"]])
+        for one in content["calls"]:
+            _call(db, one, places)
         for one in content["broadcasts"]:
             _broadcast(db, one, places)
         for one in content["drafts"]:
@@ -205,6 +219,16 @@ def _broadcast(db: Session, one: dict[str, Any], places: dict[str, int]) -> None
                 acknowledgements.on_behalf(db, made.id, places[said["body"]], said["said"], when)
             else:
                 acknowledgements.acknowledge(db, made.id, said["way"], when)
+
+
+def _call(db: Session, one: dict[str, str], places: dict[str, int]) -> None:
+    """Log a call that the hotline took; one without an outcome is not finished."""
+    seat, at = people.named(db, one["seat"])[0], datetime.fromisoformat(one["at"])
+    with _as(db, seat):
+        call = calllog.begin(db, seat, at)
+        calllog.write(db, call, one | {"county": str(places[one["county"]])})
+        if one["outcome"]:
+            calllog.finish(db, call, at + timedelta(minutes=4))
 
 
 def _undelivered(db: Session, one: dict[str, str], body_id: int) -> None:
