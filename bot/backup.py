@@ -23,6 +23,7 @@ from bot.messages import Refused
 from bot.migrate import revision, revisions, upgrade
 from bot.settings import Settings, ensure_key
 from bot.texts import say
+from bot.workdays import LOCAL
 from storage import audit, deliveries, secrets
 from storage.db import make_engine, make_sessions, transaction
 from storage.scope import OPERATOR, SETTING, see_all, serving
@@ -38,7 +39,7 @@ SECRET = re.compile(r"secret|token|password|aes_key")
 class Restored:
     """What a restore brought back, and whether the present keys fit it."""
 
-    made_at: str
+    made_at: str  # local time, as it is told
     rows: int
     files: int
     phones_readable: bool
@@ -309,7 +310,7 @@ def _settled(chosen: Settings, manifest: Mapping[str, Any], url: str, now: datet
     finally:
         engine.dispose()
     return Restored(
-        made_at=made_at,
+        made_at=f"{datetime.fromisoformat(made_at).astimezone(LOCAL):%Y-%m-%d %H:%M}",
         rows=sum(rows.values()),
         files=len(manifest["files"]),
         phones_readable=readable,

@@ -22,6 +22,7 @@ from bot.messages import ChannelStopped, TemporaryFailure, Undeliverable
 from bot.migrate import revision, revisions
 from bot.settings import KEY_BYTES, Settings
 from bot.texts import say
+from bot.workdays import LOCAL
 from knowledge.base import load
 from knowledge.model import KnowledgeError
 from storage import audit, deliveries, editions, policies, secrets
@@ -149,7 +150,7 @@ def clock(patient: Patient) -> Finding:
         with transaction(patient.sessions) as db:
             offset = abs(db.execute(text("SELECT clock_timestamp()")).scalar_one() - datetime.now(patient.now.tzinfo))
     good = patient.now >= made - timedelta(days=1) and offset <= CLOCK_OFFSET
-    shown = patient.now.isoformat(timespec="seconds")
+    shown = f"{patient.now.astimezone(LOCAL):%Y-%m-%d %H:%M:%S}"
     return _judge(good, say("doctor.clock", shown=shown, offset_s=round(offset.total_seconds())), say("doctor.clock_remedy"))  # fmt: skip
 
 
