@@ -1,6 +1,10 @@
-"""Make the pictures of the manuals anew, from the demo province: python -m tests.browser.manual."""
+"""Make the pictures of the manuals anew, from the demo province: python -m tests.browser.manual.
+
+Chromium names its own buttons in Chinese only where its language packs are installed (Debian: chromium-l10n).
+"""
 
 import io
+import os
 import re
 import tempfile
 from collections.abc import Sequence
@@ -36,7 +40,26 @@ SHOTS: tuple[tuple[str, Sequence[str], str], ...] = (  # whose conversation, wha
         ("4月22日，样例子、李某，城关镇站点和县仓储中心", "没有照片", "实地查看3个站点，台账与实物一致", "通过"),
         "visit",
     ),
-)
+    (
+        "officer",
+        (
+            "新建通知", "关于报送整改进展的通知", "144-2020 三(一)", "请于4月30日前将整改进展报省商务厅市场体系建设处。",
+            "不带附件", "2016、2017年度",
+        ),
+        "broadcast-audience",
+    ),
+    (
+        "officer",
+        ("就发给这些", "每县一人签收", "以便确认各县已知道报送时限", "4月28日", "批准后立即发出", "看范围和全文"),
+        "broadcast-card",
+    ),
+    ("officer", ("提交 N3",), "broadcast-submitted"),
+    ("approver", ("我是样例丑", "通知下发", "1"), "broadcast-approve"),
+    ("approver", ("批准 N3",), "broadcast-approved"),
+    ("clerk", ("通知 N3",), "broadcast-received"),
+    ("clerk", ("收到 N3",), "broadcast-acknowledged"),
+    ("officer", ("进度 N3",), "broadcast-progress"),
+)  # fmt: skip
 DESKS = (  # who opens which page of the console, the picture of it, and whether it is shown beyond the first screen
     ("样例子", "board", "board", False),
     ("样例子", "items?q=三家快递只合用场地", "item", True),
@@ -45,7 +68,22 @@ DESKS = (  # who opens which page of the console, the picture of it, and whether
     ("样例子", "items?q=带动贫困户名单未核实", "check", True),
     ("样例子", "items?q=帮扶台账不全", "follow-up", True),
     ("样例子", "broadcasts/new", "compose", True),
+    ("样例子", "broadcasts/1", "broadcast", True),
+    ("样例子", "questions", "question", True),
+    ("样例子", "knowledge/import", "import", True),
+    ("样例寅", "hotline", "call", True),
 )
+NOTICE = """示例省商务厅关于做好2020年电商进农村综合示范物流配送工作的通知
+示商电发〔2020〕8号
+各示范县商务主管部门：
+现将有关事项通知如下：
+一、工作要求
+（一）各示范县应于5月20日前将县到村配送线路图报省商务厅。
+（二）县到村配送覆盖率不低于85%。
+（三）物流补贴资金不得用于购置办公用车。
+示例省商务厅
+2020年4月22日"""
+UNSHOWN = ("broadcast-submitted", "broadcast-approved", "broadcast-acknowledged")  # steps on the way
 VISIT = {"提请销号": ("霍城镇、清泉镇站点", "逐户核对30户，名单与台账一致"), "回头看通过": ("城关镇站点和县仓储中心", "台账与实物一致")}  # fmt: skip
 INVITING = ("邀请", "县级经办人", "李明", "跳过", "跳过", "跳过")
 
@@ -81,11 +119,12 @@ def opened(browser: Browser, site: str) -> Page:
 
 def make(browser: Browser, site: str) -> None:
     """Hold the conversations and keep their pictures."""
-    pages = {who: opened(browser, site) for who in ("stranger", "clerk", "head", "officer", "newcomer")}
+    pages = {who: opened(browser, site) for who in ("stranger", "clerk", "head", "officer", "approver", "newcomer")}
     for who, said, name in SHOTS:
         for text in said:
             say(pages[who], text)
-        picture(pages[who], name)
+        if name not in UNSHOWN:
+            picture(pages[who], name)
     found = None
     for text in INVITING:
         found = re.search(r"绑定 ([0-9A-Z]{4}-[0-9A-Z]{4})", say(pages["head"], text))
@@ -108,6 +147,23 @@ def make_desks(browser: Browser, site: str) -> None:
             page.keyboard.press("Control+Enter")
             page.locator("#county").select_option(label="秦安县")
             page.get_by_role("heading", name="可再问").wait_for()
+            expect(page.locator("#toast")).not_to_have_class(re.compile("shown"))
+            page.evaluate("scrollTo(0, 0)")
+        if name == "compose":
+            page.get_by_label("2016年度").check()
+            page.get_by_text("年度为2016").wait_for()
+            page.evaluate("scrollTo(0, 0)")
+        if name == "question":
+            page.locator("table.rows th a").first.press("Enter")
+            page.get_by_role("button", name="答复并告知").wait_for()
+        if name == "import":
+            page.get_by_label("或粘贴全文").fill(NOTICE)
+            page.get_by_role("button", name="读出内容").press("Enter")
+            page.get_by_role("button", name="入库").wait_for()
+        if name == "call":
+            page.keyboard.press("Alt+t")
+            page.keyboard.press("Enter")
+            page.get_by_role("heading", name="通话结果").wait_for()
         if name in ("check", "follow-up"):
             shot = _visit(page, "提请销号" if name == "check" else "回头看通过")
         else:
@@ -133,7 +189,9 @@ if __name__ == "__main__":
         contextmanager(serve)(Path(folder), "--demo") as demo,
         sync_playwright() as playwright,
     ):
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        started = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"], env={**os.environ, "LANGUAGE": "zh_CN"}
+        )
         make_desks(started, demo)
         make(started, demo)
         started.close()
