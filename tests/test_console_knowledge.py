@@ -131,7 +131,7 @@ def test_an_entry_is_drafted_reviewed_by_another_published_and_taken_back(desk_s
         assert "已成为现用版本" in send(approver, EDITIONS, sure="yes", note="新口径")
 
         def answer() -> str:
-            return httpx.post(f"{desk_site}/api/v1/ask", json={"q": ASKED}).text
+            return httpx.post(f"{desk_site}/api/v1/ask", json={"q": ASKED}, timeout=60).text
 
         until(lambda: "停运站点如何计入覆盖" in answer())
         shown = officer.get("/console/knowledge/unanswered", params={"q": "停运站点"}).text
