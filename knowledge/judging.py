@@ -177,7 +177,7 @@ def _rule_verdict(question: Question, rule: Rule, cases: list[Case]) -> tuple[Ve
     )  # 我们只有88%呢 waits for a verdict
     if not (question.yes_no or told):
         return "info", "is"
-    inverse = [word for word in rule.inverse if word in question.text]
+    inverse = [word for word in rule.inverse if re.search(rf"(?<![没不未])(?<!没有){word}", question.text)]  # 没超
     turned = bool(inverse)
     denied = question.denied and not any(
         word.startswith("不") for word in inverse

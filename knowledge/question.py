@@ -23,7 +23,7 @@ SLOT_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("date", r"什么时候|啥时候?|几时|何时|几号|哪[一1]?[天年日]|哪几[天年]|几月|什么时间|(?:周|星期|礼拜)几|多会儿?|期限|时限|截止|截至|最晚|最迟|何日|哪[一1]?个月|日期"),
         ("count", r"多少(?:个|家|人|名|次|人次|台|辆|平|份|字|页|处|项|条|户|村|站|分|县|套|门|科|种|章|册|本(?![钱地县])|张|趟|亩|吨|只(?![能要])|公里|斤)|(?<![哪那这])几(?:个|家|人|名|次|台|辆|平|份|字|页|处|户|村|站|分|县|套|门|章|期|轮|批|册|本(?![钱地县])|张|趟|亩|吨|只(?![能要])|公里|斤)|面积(?:要)?多大|多大面积|多少平|数量(?:是|要)?多少|人数(?:要|是|有)?多少"),
         ("size", r"多大(?=[？?]?$|才|合适|的?(?:牌|字|屏|楼|库|仓))|多[宽厚](?=[？?]?$)|尺寸|几(?:米|厘米|公分|寸)"),
-        ("frequency", r"频率|频次|(?<![\d几])[周月季]报(?!送|名|告|上|到|给|省|部)|(?:每|[一1])(?:周|个?月|季度?|年)[^，。？]{0,6}几[次回趟遍]"),
+        ("frequency", r"频率|频次|(?<![\d几])[周月季]报(?!送|名|告|上|到|给|省|部)|(?:每|[一1])(?:周|个?月|季度?|年)[^，。？]{0,6}几[次回趟遍]|(?<![哪那这好头前后上下])几[次回遍](?![说事])|多少[遍回]"),
         ("name", r"姓(?:什么|啥|甚)|贵姓|(?:人|同志|领导|处长|司长)叫(?:什么|啥)|哪[一1]?家(?:会计师?事务所|事务所|公司|企业|机构|厂家?|银行|律所)"),
         ("phone", r"(?<!打)电话(?!回访|访谈|问|抽查|沟通|联系)|传真|微信(?!群|公众|小程序|视频|里|上|支付)|号码|联系方式|邮箱|热线"),
         ("who", r"谁|哪个(?:部门|单位|司|处|科|局|机构|级别)|哪[一1]?级|哪些部门|哪几个部门|什么人|哪家|归哪|找哪|向哪个"),
@@ -90,6 +90,7 @@ _OMITTED = re.compile(
     rf"|(?:^|[，,])[^，,]{{0,16}}(?:不|别|没){_ACT}[^，,。不没先再还能]{{1,10}}[，,\s]*(?:也|都|总)?"
     r"(?:可以|能行|行|成|中|没事|没问题|没毛病|没关系|没啥|不打紧|不要紧|不碍事|没什么|无所谓|能?过得去|说得过去|就免了)(?:吗|吧|的|了|不|么)*[？?\s]*$"
 )
+_LEFT_OUT = re.compile(rf"(?:不|没有?|未){_ACT}[^，,]{{2,12}}[，,\s]*(?:这样|这么干|这)?$")  # 没有单独设账，有毛病不
 _DOUBLE = re.compile(r"不(?:能|可|得|可以)不|(?<!不是)非.{1,12}不可|[不没].{1,12}就?不行")
 _ENOUGH = re.compile(
     r"就(?:行|算(?=数|完|了|[吗吧么]|达标|合格|合规|过|到位|交差|做到|符合|[？?]?$)|完事|没事|可以|够|成|得了|拉倒|齐|得)|够了|光(?!伏)|只(?!要|有|准|能)|随便|随意|糊弄|凑合|凑数|拉倒|交差"
@@ -113,6 +114,11 @@ _CONTRASTS = (
 )
 # The predicate finds fault (这样不符合要求吧): it asks whether one may not.
 _FAULT = re.compile(r"不(?:符合|合规|合要求|合规定|达标)|违规|违反")
+# So does a predicate that asks for fault outright: 只收本县的，有问题没; 算不算违规.
+_FAULTY = re.compile(
+    r"(?<!没)有(?:没有)?(?:什么|啥)?(?:问题|毛病|错)(?:吗|么|没有?|不)?[？?。\s]*$"
+    r"|(?:算不算|是不是|会不会|违不违反|(?<![没不])算|(?<!不)属于|(?<!不)是)(?:违规|违反|犯规|踩线|踩红线|违纪)[^，,]{0,6}(?<!吧)[？?。\s]*$"
+)
 # A waiver or permission inferred from a premise (既然没统一时限，是不是就可以不做了): a clause states what is so, not what follows.
 INFERS = re.compile(
     r"既然[^？?]*(?:可以|能|不用|不必|不需要|算了)|(?:没有?|未|不)[^，,？?]{2,14}[，,][^？?]{0,6}就(?:可以|能)不"
@@ -194,14 +200,16 @@ class Question:
 
 
 _CORRELATIVE = re.compile(r"(多少|什么时候|啥时候?)([^，,。？?]{1,5})\1")  # 干多少给多少 asks for no amount
+# A quantity whose ground is asked is not asked itself: 分多少个县是看哪些指标.
+_GROUNDED = re.compile(r"(?:几|多少)(?=[个家名][^，。？]{0,6}[看按凭](?:什么|啥|哪))")
 # In a yes/no question these are "some", not "how many": 把几家快递放一起算不算整合.
-_SOME = re.compile(r"(?:几|多少)(?=个|家|人|名|次|台|辆|份|处|户|天|年|项|条|站|村)")
+_SOME = re.compile(r"(?:几|多少)(?=个|家|人|名|次|遍|回|台|辆|份|处|户|天|年|项|条|站|村)")
 
 
 def slots(text: str) -> frozenset[str]:
     """Which values a question asks for."""
     found: set[str] = set()
-    text = _CORRELATIVE.sub(r"若干\2若干", text)
+    text = _GROUNDED.sub("若干", _CORRELATIVE.sub(r"若干\2若干", text))
     rest = _SOME.sub("若干", text) if is_yes_no(text) else text
     for slot, pattern in SLOT_PATTERNS:
         if pattern.search(rest):
@@ -246,12 +254,16 @@ def leaning(text: str) -> Leaning:
     confirming = bool(_CONFIRM.search(free))
     force, turned = _force(free, confirming)
     return Leaning(
-        denied=confirming and bool(_DENIAL.search(without) or _INSTEAD.search(without)), force=force, turned=turned
+        denied=bool(_FAULTY.search(text)) or confirming and bool(_DENIAL.search(without) or _INSTEAD.search(without)),
+        force=force,
+        turned=turned,
     )
 
 
 def _force(text: str, confirming: bool) -> tuple[Force, bool]:
     """What a question asks of an act and whether the other way round. To leave undone (可以不…) is to need not."""
+    if faulty := _FAULTY.search(text):
+        return ("must", False) if _LEFT_OUT.search(text[: faulty.start()]) else ("may", True)
     if _ASKS_MUST.search(text):
         return "must", False
     plain, removed = _A_NOT_A.subn("", _ASKS_MAY.sub("能", text))

@@ -114,6 +114,10 @@ QUESTIONS: list[tuple[str, dict[str, Fact]]] = [
     ("晚于5月29日报还收吗", {"submitted_on": date(2020, 5, 30)}),
     ("5月29日之后报行吗", {"submitted_on": date(2020, 5, 30)}),
     ("钱花到90%才能验收吗", {}),
+    ("组织16个县来报可以不", {"applied": 16}),
+    ("18年的县评价今年结束", {"batch_year": 2018, "evaluation_year": 2020}),
+    ("凑了11个县去申报", {"applied": 11}),
+    ("评价提的毛病改到9月底", {"evaluated": True, "done_on": date(2020, 9, 30)}),
     ("怎么验收", {}),
 ]
 

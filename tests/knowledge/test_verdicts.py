@@ -72,6 +72,12 @@ def test_a_form_bears_on_a_question_by_force_and_is_turned_when_one_of_them_is(
         ("物流补贴不用定哪年退坡吧，一直给下去多好", "must", True),
         ("晚两天报名单就算放弃了吧", "is", False),
         ("干得好的县到底有没有奖励", "is", False),
+        ("中心只管本县的企业，有问题没", "may", True),
+        ("教材只发给交钱的学员，这么干有问题吗", "may", True),
+        ("把补贴全投到下行包裹，算不算违规", "may", True),
+        ("把补贴全投到下行包裹，没问题吧", "may", False),
+        ("没有单独设账，有毛病不", "must", False),
+        ("评价发现了有问题的项目吗", "is", False),
     ],
 )
 def test_what_a_question_asks_of_an_act_is_read_from_its_words(text: str, force: Force, turned: bool) -> None:
@@ -97,6 +103,16 @@ def test_what_a_question_asks_of_an_act_is_read_from_its_words(text: str, force:
         # Not required: 五常市申报.
         ("五常市还要申报吗", "no"),
         ("五常市不用再申报了吧", "yes"),
+        # Asked for fault: a prohibition, a duty left out.
+        ("外头的合作社来找中心一律不办，有问题没", "yes"),
+        ("中央资金没有单独设账，有毛病不", "yes"),
+        # A limit that is kept, one that is broken.
+        ("预下达8个，我们申报12个，没超吧", "yes"),
+        ("预下达8个，我们申报12个，超没超", "no"),
+        ("预下达10个，组织16个县来报可以不", "no"),
+        ("我们是2016年的示范县，评价提的毛病改到今年9月底，算超期不", "yes"),
+        # What the words of an answer do not speak of is not confirmed.
+        ("复核会查到村里吗", "conditional"),
     ],
 )
 def test_what_is_required_forbidden_allowed_or_waived_is_answered_as_asked(
@@ -136,11 +152,23 @@ def test_what_a_question_infers_from_a_clause_is_not_confirmed(kb: KnowledgeBase
         ("司里对接的人姓啥", "name"),
         ("智慧乡村 报数 周报 月报", "frequency"),
         ("名单报晚了后果是啥", "consequence"),
+        ("回头看一共要看几遍", "frequency"),
     ],
 )
 def test_a_value_that_no_clause_states_is_asked_for(kb: KnowledgeBase, text: str, slot: str) -> None:
     assert slots(text) == {slot}
     assert slot == "consequence" or answer(kb, text, on=date(2020, 5, 1)).kind == "abstain"
+
+
+def test_a_quantity_is_not_asked_for_where_its_ground_is(kb: KnowledgeBase) -> None:
+    assert slots("给各省分多少个县是看哪些指标定的") == set()
+    found = answer(kb, "给各省分多少个县是看哪些指标定的", on=JUNE)
+    assert {citation.clause for citation in found.citations} == {"五(一)"}
+
+
+def test_one_of_two_ways_is_answered_by_the_clause_that_names_it(kb: KnowledgeBase) -> None:
+    found = answer(kb, "年底前验收是县里自己验还是请人验", on=JUNE)
+    assert [citation.clause for citation in found.citations] == ["四(二)"]
 
 
 @pytest.mark.parametrize(
@@ -153,6 +181,8 @@ def test_a_value_that_no_clause_states_is_asked_for(kb: KnowledgeBase, text: str
         "收回资金的决定下来了能不能复议",
         "项目只完成六成，监理认定后先付六成款，行不行",
         "预下达7个最后核给5个，多出的钱咋处理",
+        "整改清单的负责人非得是副县长吗",
+        "专账会计必须有会计证不",
     ],
 )
 def test_no_number_and_no_nearest_clause_stands_in_for_what_is_unwritten(kb: KnowledgeBase, text: str) -> None:
