@@ -16,7 +16,7 @@ from bot.messages import Refused
 from bot.settings import KEY_BYTES, ConfigError, Settings, write_key
 from bot.texts import say
 from storage import audit, deliveries, people, secrets
-from storage.db import transaction
+from storage.db import reading, transaction
 from storage.models import Delivery
 from storage.scope import OPERATOR, serving
 
@@ -61,12 +61,12 @@ def _refusals() -> Iterator[None]:
 
 def _verified(chosen: Settings, sessions: sessionmaker[Session], now: datetime) -> audit.Report:
     """What the trail shows, before what still waits is sealed."""
-    with transaction(sessions) as db:
+    with reading(sessions) as db:
         report = audit.verify(db, now, audit.remembered(chosen.audit_head_file))
     if not report.flaws:
         sealed = audit.seal(sessions, chosen.audit_head_file, behind=audit.ALL)
         if sealed:
-            with transaction(sessions) as db:
+            with reading(sessions) as db:
                 report = audit.verify(db, now, audit.remembered(chosen.audit_head_file))
     return report
 

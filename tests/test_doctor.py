@@ -51,6 +51,17 @@ def test_a_sound_installation_has_no_problem(sound: Settings) -> None:
     assert all(one.remedy for one in doctor.examine(sound, NOW) if one.state == "advice")
 
 
+def test_it_looks_while_others_write(sound: Settings) -> None:
+    """Reading the whole trail takes long; within a transaction that writes, no turn would be answered meanwhile."""
+
+    def write(sessions: sessionmaker[Session]) -> None:
+        with transaction(sessions) as db:
+            db.connection()
+            assert problems(sound) == {}
+
+    in_database(sound, write)
+
+
 def in_database(chosen: Settings, work: Callable[[sessionmaker[Session]], object]) -> None:
     sessions = open_database(chosen)
     work(sessions)

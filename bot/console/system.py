@@ -9,11 +9,13 @@ from sqlalchemy.orm import Session
 from bot.console.frame import ADMINS, PAGE, PROVINCE, Console, Desk, Entry, Sent, page_number, query
 from bot.console.public import invitation_sheet
 from bot.doctor import examine
+from bot.doctor import trail as whole_trail
 from bot.messages import Invalid
 from bot.texts import say
 from bot.workdays import LOCAL
 from handlers.inviting import Invited, given, invite, person_name, renew, revoke, roles_given
 from storage import audit, bodies, deliveries, rosters, scope
+from storage.db import reading
 from storage.items import STATES, TRANSITIONS
 
 INVITERS = scope.MAY["invite"]
@@ -70,15 +72,18 @@ def router(console: Console) -> APIRouter:
         with console.act(request, form, *TRAIL):
             pass
         audit.seal(console.sessions, console.settings.audit_head_file)  # what was written a moment ago is no gap
-        with console.act(request, form, *TRAIL) as desk:
-            known = audit.remembered(console.settings.audit_head_file)
-            return _trail(desk, report=audit.verify(desk.db, desk.now, known))
+        known = audit.remembered(console.settings.audit_head_file)
+        with reading(console.sessions) as db:  # all of it: others write meanwhile
+            report = audit.verify(db, console.clock(), known)
+        with console.enter(request, *TRAIL) as desk:
+            return _trail(desk, report=report)
 
     @routes.get("/console/system")
     def state(request: Request) -> HTMLResponse:
         with console.enter(request, *STATE):
             pass
-        findings = list(examine(console.settings, console.clock()))  # asks platforms: not within a transaction
+        # It asks platforms: not within a transaction. Whether the trail is whole takes long and is asked on its own page.
+        findings = list(examine(console.settings, console.clock(), without=(whole_trail,)))
         with console.enter(request, *STATE) as desk:
             on, reason = deliveries.sending(desk.db)
             chosen = console.settings
