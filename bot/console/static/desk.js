@@ -59,7 +59,7 @@ document.addEventListener("keydown", (event) => {
   }
   if (going) {
     going = false;
-    const entry = document.querySelectorAll(".side a")[Number(event.key) - 1];
+    const entry = document.querySelectorAll(".side a")["123456789abcdefghi".indexOf(event.key.toLowerCase())];
     if (entry) {
       event.preventDefault();
       event.stopImmediatePropagation();
