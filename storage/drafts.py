@@ -43,8 +43,7 @@ def add(db: Session, drafts: Sequence[Draft], token: str, now: datetime) -> None
     """
     if not drafts:
         return
-    viewer = scope.viewer_of(db)
-    role = OPERATOR if viewer.system else next(one for one in scope.PROVINCE if one in viewer.roles)
+    viewer, role = scope.viewer_of(db), _role(db)
     _reach(db, {one.values["body_id"] for one in drafts})
     fixed = {"state": "draft", "version": 1, "changed_at": now, "at": now}
     values = [{**one.values, "first_due_on": one.values["due_on"], **fixed} for one in drafts]
@@ -59,6 +58,12 @@ def add(db: Session, drafts: Sequence[Draft], token: str, now: datetime) -> None
     after = {"state": "draft", "version": 1}
     changes = [audit.Change(subject=f"item:{id_}", body_id=one.values["body_id"], after=after) for id_, one in made]
     audit.record_all(db, "item.draft", changes, now=now, role=role, reason=token)
+
+
+def _role(db: Session) -> str:
+    """The role by which the viewer brings lists in and takes them back."""
+    viewer = scope.viewer_of(db)
+    return OPERATOR if viewer.system else next(one for one in scope.PROVINCE if one in viewer.roles)
 
 
 def _reach(db: Session, body_ids: set[int]) -> None:
@@ -114,22 +119,28 @@ def amend(
     db.flush()
 
 
+def imported(db: Session, token: str) -> list[Item]:
+    """The items that an import has added, as far as they are still there."""
+    wanted = select(Item).join(ItemEvent, ItemEvent.item_id == Item.id).where(ItemEvent.event == "draft")
+    return list(db.scalars(wanted.where(ItemEvent.said["imported"].as_string() == token).order_by(Item.id)))
+
+
 def undo(db: Session, token: str, now: datetime) -> int:
     """Delete the items of an import; how many. Raises Moved when any was issued or changed. The audit rows stay."""
-    wanted = select(Item).join(ItemEvent, ItemEvent.item_id == Item.id).where(ItemEvent.event == "draft")
-    found = list(db.scalars(wanted.where(ItemEvent.said["imported"].as_string() == token)))
+    found = imported(db, token)
     if moved := [item.number for item in found if item.state != "draft"]:
         raise Moved(moved)
-    for start in range(0, len(found), _AT_ONCE):
-        ids = [item.id for item in found[start : start + _AT_ONCE]]
-        for table in (ItemUnit, ItemEvent, Milestone):
-            db.execute(delete(table).where(table.item_id.in_(ids)).execution_options(synchronize_session=False))
-        db.execute(delete(Item).where(Item.id.in_(ids)).execution_options(synchronize_session=False))
+    with scope.serving(db, scope.SYSTEM):  # they have been found as the viewer's
+        for start in range(0, len(found), _AT_ONCE):
+            ids = [item.id for item in found[start : start + _AT_ONCE]]
+            for table in (ItemUnit, ItemEvent, Milestone):
+                db.execute(delete(table).where(table.item_id.in_(ids)).execution_options(synchronize_session=False))
+            db.execute(delete(Item).where(Item.id.in_(ids)).execution_options(synchronize_session=False))
     changes = [
         audit.Change(
             subject=f"item:{item.id}", body_id=item.body_id, before={"state": item.state, "number": item.number}
         )
         for item in found
     ]
-    audit.record_all(db, "item.undo_import", changes, now=now, role=OPERATOR, reason=token)
+    audit.record_all(db, "item.undo_import", changes, now=now, role=_role(db), reason=token)
     return len(found)

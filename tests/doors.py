@@ -222,6 +222,7 @@ def _county(db: Session, place: str) -> Target:
         "body_id": body.id,
         "call": _call(db, place, body.id, person),
         "sample": sample.id,
+        "import": f"{place}rectifying",
     }
     files |= {
         f"bc_{state}": _broadcast(db, place, body.id, person.id, state) for state in ("draft", "submitted", "sent")
@@ -283,6 +284,7 @@ def _item(db: Session, place: str, body_id: int, person: Person, name: str) -> i
             "due_on": "2020-07-30",
             "new_due_on": "2020-07-30",
             "progress": 50,
+            "imported": f"{place}{name}",
         }  # type: ignore[dict-item]  # JSON
         db.add(
             row(

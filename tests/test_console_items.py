@@ -101,8 +101,17 @@ def test_a_list_is_checked_before_it_is_kept(desk_site: str) -> None:
         looked = officer.post("/console/items/import", data=form, files=files).text
         assert "将新增1行" in looked and "还没有保存" in looked, looked
         assert "控制台导入" not in officer.get("/console/items").text
-        kept = officer.post("/console/items/import", data=form | {"sure": "yes"}, files=files).text
-        assert "已导入：新增1行" in kept and "控制台导入" in kept
+        added = officer.post("/console/items/import", data=form | {"sure": "yes"}, files=files)
+        assert "已导入：新增1行" in added.text and "控制台导入" in officer.get("/console/items?state=draft").text
+        undone = officer.post(added.url, data=form)
+        assert "已撤销导入，删去1项" in undone.text and "控制台导入" not in officer.get("/console/items").text
+        assert officer.get(added.url).status_code == 404
+        again = officer.post("/console/items/import", data=form | {"sure": "yes"}, files=files)
+        [number] = numbers(officer.get("/console/items?state=draft&q=控制台导入").text)
+        with signed_in(desk_site, "样例丑") as approver:
+            send(approver, number, "issue", due_on="2020-06-30")
+        kept = officer.post(again.url, data=form).text
+        assert "不能撤销：90已下发" in kept and "控制台导入" in officer.get("/console/items").text
         broken = officer.post("/console/items/import", data=form, files={"file": ("a.xlsx", b"PK nothing", "x")}).text
         assert 'role="alert"' in broken
         assert "请选择5MB以内" in officer.post("/console/items/import", data=form, files={"file": ("", b"", "x")}).text

@@ -325,6 +325,8 @@ HTTP: Mapping[str, tuple[tuple[str, Any], ...]] = {
     "GET /console/items/samples/{number:int}.xlsx": (("/console/items/samples/{sample}.xlsx", None),),
     "GET /console/items/template.xlsx": (("/console/items/template.xlsx", None),),
     "POST /console/items/import": (("/console/items/import", {"token": "x"}),),
+    "GET /console/items/imports/{token}": (("/console/items/imports/{import}", None),),
+    "POST /console/items/imports/{token}": (("/console/items/imports/{import}", {}),),
     "GET /console/funds": (("/console/funds", None),),
     "GET /console/funds/template.xlsx": (("/console/funds/template.xlsx", None),),
     "POST /console/funds/import": (("/console/funds/import", {"token": "x"}),),

@@ -1,6 +1,7 @@
 """整改 · 资金: the list and the queue, an item with its trail, what may be done with it, batches, workbooks, a county."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
@@ -22,7 +23,7 @@ from handlers import itemlists, ledgers
 from handlers import samples as sheets
 from handlers.review import RECORDED, record_of
 from knowledge.facts import KINDS, parse_fact, show_fact
-from storage import bodies, evidence, facts, files, flags, funds, items, rosters, samples, scope
+from storage import bodies, drafts, evidence, facts, files, flags, funds, items, rosters, samples, scope
 from storage.items import AT_PROVINCE, CATEGORIES, CHECKS, METHODS, OPEN, STATES, TRANSITIONS
 from storage.models import Body, File, Item
 
@@ -75,6 +76,7 @@ def router(console: Console) -> APIRouter:
 
     _workbooks(routes, console, "items", itemlists.template, itemlists.load)
     _workbooks(routes, console, "funds", ledgers.template, ledgers.load)
+    _imports(routes, console)
 
     @routes.get("/console/items/export.xlsx")
     def export(request: Request) -> Response:
@@ -279,8 +281,35 @@ def _workbooks(
             except Unreadable as no:
                 wrong = str(no)
             if outcome is not None and form.get("sure") == "yes" and not outcome.problems:
-                return desk.back(f"/console/{kind}", say("frame.imported", outcome=outcome))
+                path = f"/console/{kind}"
+                if isinstance(outcome, itemlists.Loaded) and outcome.added:
+                    path = f"{path}/imports/{outcome.token}"
+                return desk.back(path, say("frame.imported", outcome=outcome))
             return desk.page("desk/import.html", kind=kind, outcome=outcome, wrong=wrong, name=name)
+
+
+def _imports(routes: APIRouter, console: Console) -> None:
+    """What an import has added, until it is taken back."""
+
+    @routes.get("/console/items/imports/{token}")
+    def added(request: Request, token: str) -> HTMLResponse:
+        with console.enter(request, *IMPORTERS) as desk:
+            found = drafts.imported(desk.db, token)
+            if not found:
+                raise HTTPException(404)
+            names = bodies.names(desk.db, {item.body_id for item in found})
+            counted = Counter(names[item.body_id] for item in found)
+            return desk.page("desk/imported.html", token=token, counted=counted, here="items")
+
+    @routes.post("/console/items/imports/{token}")
+    def undo(request: Request, token: str, form: Sent) -> Response:
+        with console.act(request, form, *IMPORTERS) as desk:
+            try:
+                count = drafts.undo(desk.db, token, desk.now)
+            except drafts.Moved as moved:
+                said = say("frame.import_moved", numbers=moved.numbers)
+                return desk.back(f"/console/items/imports/{token}", said)
+            return desk.back("/console/items", say("frame.import_undone", count=count))
 
 
 def _loaded(
