@@ -30,7 +30,7 @@ def test_the_week_ahead_with_its_reasons(desk_site: str) -> None:
         assert re.search(r"4月26日（周日）\d+条，09:\d\d", said)
         assert "县级经办人1人（涉1个县）商办建函〔2020〕144号三（一）：到期前30天秦安县3号事项" in said
         assert "本人设置的提醒（内容只有本人可见）" in said and "给县局打电话" not in said
-        assert "样例庚提醒04-2310:00" in said
+        assert "样例庚提醒2020-04-2310:00" in said
         assert head.get(PAGE).status_code == 404
     with signed_in(desk_site, "样例寅") as hotline:
         assert hotline.get(PAGE).status_code == 404
