@@ -39,7 +39,7 @@ TOGETHER = 32  # turns in one commit on SQLite; more would make the first of the
 COMPANY_S, COMPANIES = 0.004, 4  # for which a few that wait are joined by others, and how often again
 THREADS = 4  # on PostgreSQL
 SOON, SOON_S = 200, 1.0  # turns that may be waited for, and how long the first of them may have waited
-SOON_NEW, SOON_NEW_S = 6, 0.05  # the same of new questions
+SOON_NEW_S = 0.15  # how long a new question may have to wait, by what the last ones took
 MOST_LATE = 1000  # messages that are answered after the others; more are best sent again
 # Steps of Linux's nice. What comes is read before turns go on, lest it wait unread; turns go before new questions.
 TURNS_GIVE_WAY, PREPARING_GIVES_WAY = 10, 19
@@ -167,6 +167,7 @@ class TurnThread:
         self._lock = threading.Lock()
         self._last: dict[tuple[str, str], _Waiting] = {}  # of each address, the last message that is not answered yet
         self._late = 0
+        self._unprepared, self._pace_s = 0, 0.0  # new questions that wait, and what one takes of late
         self._threads = [threading.Thread(target=self._run, args=(lane,), daemon=True) for lane in self._lanes]
         self._preparing = threading.Thread(target=self._prepare, daemon=True)
         for thread in (*self._threads, self._preparing):
@@ -197,6 +198,7 @@ class TurnThread:
     def _queue(self, waiting: _Waiting) -> Future[Reply]:
         self._last[waiting.inbound.channel, waiting.inbound.address] = waiting
         self._late += waiting.late
+        self._unprepared += waiting.new
         waiting.reply.set_running_or_notify_cancel()  # whoever stops waiting for it: the turn goes on, and so must this
         waiting.reply.add_done_callback(lambda _: self._done(waiting))
         (self._new if waiting.new else self._lane(waiting.inbound)).put(waiting)
@@ -215,9 +217,13 @@ class TurnThread:
         """How a message waits: it overtakes none of its own address."""
         before = self._last.get((inbound.channel, inbound.address))
         new = self._prepares and not self._assistant.knows(inbound) or before is not None and before.new
-        crowded = self._new.crowded(SOON_NEW, SOON_NEW_S) if new else self._lane(inbound).crowded(SOON, SOON_S)
+        crowded = self._new_wait_long() if new else self._lane(inbound).crowded(SOON, SOON_S)
         late = crowded or before is not None and before.late
         return _Waiting(inbound=inbound, given=given or {}, late=late, new=new)
+
+    def _new_wait_long(self) -> bool:
+        """Whether a new question would: those before it, the one that is under way, and itself."""
+        return self._unprepared > 0 and (len(self._new.soon) + 2) * self._pace_s > SOON_NEW_S
 
     def _lane(self, inbound: Inbound) -> _Lane:
         return self._lanes[hash((inbound.channel, inbound.address)) % len(self._lanes)]
@@ -232,7 +238,7 @@ class TurnThread:
     def _prepare(self) -> None:
         _give_way(PREPARING_GIVES_WAY)
         while taken := self._new.take(1):
-            [waiting] = taken
+            [waiting], started = taken, time.monotonic()
             lane = self._lane(waiting.inbound)
             lane.settle(TOGETHER)  # what is known goes first: the encoder would take half of one core from it
             try:
@@ -241,7 +247,9 @@ class TurnThread:
             except Exception:  # the turn boundary: what fails here fails again in the turn, which tells of it
                 log.warning("turn not prepared", channel=waiting.inbound.channel, exc_info=True)
             with self._lock:
+                self._pace_s += (time.monotonic() - started - self._pace_s) / 4
                 waiting.new = False
+                self._unprepared -= 1
                 lane.put(waiting)
 
     def _run(self, lane: _Lane) -> None:

@@ -95,7 +95,7 @@ def test_more_than_can_be_answered_in_time_is_declined_at_once(
     desk: Site, me: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turns, "SOON", 0)
-    monkeypatch.setattr(turns, "SOON_NEW", 0)
+    monkeypatch.setattr(turns.TurnThread, "_new_wait_long", lambda _: True)
     monkeypatch.setattr(turns, "MOST_LATE", 0)
     assert "没有收下" in me.say(QUESTION)
     assert desk.said(me.openid) == []
@@ -106,7 +106,7 @@ def test_what_will_be_late_is_promised_at_once(
 ) -> None:
     monkeypatch.setattr(wechat, "ANSWER_S", 60)
     monkeypatch.setattr(turns, "SOON", 0)
-    monkeypatch.setattr(turns, "SOON_NEW", 0)
+    monkeypatch.setattr(turns.TurnThread, "_new_wait_long", lambda _: True)
     assert me.say(QUESTION) == "正在处理，稍后回复“结果”查看。"
     held[1].set()
     until(lambda: desk.said(me.openid))
