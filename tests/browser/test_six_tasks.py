@@ -92,7 +92,7 @@ def test_look_up_copy_and_log_a_call(page: Page, changed_site: str, watch: Watch
     expect(page.get_by_role("status").first).to_contain_text("已结束（已答）")
     expect(page.locator("#q")).to_be_focused()
     press(page, "Alt+t")
-    assert page.evaluate(HERE, "#tasks + table button")
+    assert page.evaluate(HERE, "#tasks + .scroll button")
     press(page, "Enter")
     expect(page.locator("h1")).to_contain_text("致电")
     press(page, "2")

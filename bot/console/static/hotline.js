@@ -93,7 +93,7 @@
     queue();
   });
 
-  const toTasks = () => document.querySelector("#tasks + table button")?.focus();
+  const toTasks = () => document.querySelector("#tasks + .scroll button")?.focus();
 
   document.addEventListener("keydown", (event) => {
     if (!event.altKey || event.ctrlKey || event.metaKey || event.isComposing) return;
