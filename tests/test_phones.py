@@ -6,8 +6,8 @@ from bot.app import Desk
 from storage import people, scope
 from storage.db import transaction
 from storage.models import Audit, Person, Role
+from tests.binding import GANSU, PHONE, QINAN, QINGSHUI, add, rows
 from tests.conftest import JUNE, Talk
-from tests.test_binding import GANSU, PHONE, QINAN, QINGSHUI, add, rows
 
 
 def test_the_hotline_sees_a_phone_for_a_reason_that_is_written_down(running: Desk, talk: Talk) -> None:
