@@ -89,6 +89,12 @@ def listed(db: Session, limit: int) -> list[Broadcast]:
     return list(db.scalars(wanted))
 
 
+def newest_correction(db: Session, number: int) -> int:
+    """The number of the last correction made of a broadcast, sent or not."""
+    wanted = select(Broadcast.id).where(Broadcast.corrects_id == number).order_by(Broadcast.id.desc()).limit(1)
+    return db.scalars(wanted).one()
+
+
 def correction(db: Session, broadcast: Broadcast) -> Broadcast | None:
     """The correction of a broadcast that has been sent."""
     with scope.serving(db, scope.SYSTEM):

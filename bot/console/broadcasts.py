@@ -115,7 +115,7 @@ def router(console: Console) -> APIRouter:
             except (Refused, Invalid) as no:
                 return _one(desk, _seen(desk, number), wrong=str(no))
             if act == "correct":
-                newer = told.text.partition("《")[0].removeprefix("N")  # the draft that was made: N5《…》
+                newer = broadcasts.newest_correction(desk.db, number)
                 return desk.back(f"/console/broadcasts/{newer}", say("frame.broadcast_kept", number=newer))
             path = "/console/broadcasts" if act == "drop" else f"/console/broadcasts/{number}"
             return desk.back(path, told.text.split("\n\n")[0])
